@@ -1,0 +1,149 @@
+"""Cell by cell: equal to the bit, equal within a dtype's rounding, or different.
+
+NaN equals NaN and null equals null; NaN is not null. -0.0 and 0.0, and numbers within four units in the last place
+of the served type, differ by rounding only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Mask = npt.NDArray[np.bool_]
+ROUNDING_UNITS = 4
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """For each row: whether the cells are the same, and whether only up to rounding. The rest differ."""
+
+    same: Mask
+    rounding: Mask
+
+    @property
+    def different(self) -> Mask:
+        """The cells that differ by more than rounding."""
+        return ~(self.same | self.rounding)
+
+
+def compare(served: pa.Array, baseline: pa.Array) -> Comparison:
+    """Compare two aligned columns, the baseline in the served column's type where it has a value in it.
+
+    A baseline value that the served type cannot hold is different, whatever it is.
+    """
+    served, baseline = plain(served), plain(baseline)
+    converted, held = _in_type(baseline, served.type)
+    null_served, null_baseline = is_null(served), is_null(baseline)
+    both = ~null_served & ~null_baseline
+    same = null_served & null_baseline
+    rounding = np.zeros(len(served), dtype=bool)
+    exact, close = _values(served, converted, baseline)
+    same |= both & held & exact
+    rounding |= both & held & close & ~exact
+    return Comparison(same, rounding)
+
+
+def plain(array: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Give an array in one piece, with dictionaries decoded and large types narrowed."""
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    narrow = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}.get(array.type)
+    return array if narrow is None else array.cast(narrow)
+
+
+def is_null(array: pa.Array) -> Mask:
+    """Say which cells are null; NaN is not."""
+    return np.asarray(pc.is_null(array).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def numbers(array: pa.Array) -> npt.NDArray[np.float64] | None:
+    """Give a numeric column as float64 with NaN for null; None where it is not numeric."""
+    if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
+        return None
+    return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _in_type(array: pa.Array, wanted: pa.DataType) -> tuple[pa.Array, Mask]:
+    """Give the baseline in the served type, and which of its cells could be converted."""
+    if array.type.equals(wanted):
+        return array, np.ones(len(array), dtype=bool)
+    try:
+        return array.cast(wanted), np.ones(len(array), dtype=bool)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return _one_by_one(array, wanted)
+
+
+def _one_by_one(array: pa.Array, wanted: pa.DataType) -> tuple[pa.Array, Mask]:
+    values: list[Any] = []
+    held = np.ones(len(array), dtype=bool)
+    for place, value in enumerate(array):
+        try:
+            values.append(value.cast(wanted).as_py())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            values.append(None)
+            held[place] = False
+    return pa.array(values, type=wanted), held
+
+
+def _values(served: pa.Array, converted: pa.Array, baseline: pa.Array) -> tuple[Mask, Mask]:
+    kind = served.type
+    if pa.types.is_floating(kind):
+        return _floats(served, converted, baseline)
+    if pa.types.is_nested(kind):
+        return _nested(served, converted)
+    exact = np.asarray(pc.fill_null(pc.equal(served, converted), fill_value=False).to_numpy(zero_copy_only=False))
+    return exact, np.zeros(len(served), dtype=bool)
+
+
+def _floats(served: pa.Array, converted: pa.Array, baseline: pa.Array) -> tuple[Mask, Mask]:
+    left, right = (np.asarray(array.to_numpy(zero_copy_only=False)) for array in (served, converted))
+    exact = bitwise_equal(left, right)
+    if pa.types.is_floating(baseline.type) and baseline.type.bit_width > served.type.bit_width:
+        # The declared type is narrower than the source's: equal after rounding is not equal to the bit.
+        wide = np.asarray(baseline.to_numpy(zero_copy_only=False))
+        exact &= (left.astype(wide.dtype) == wide) | (np.isnan(left) & np.isnan(wide))
+        return exact, bitwise_equal(left, right) | _near(left, right)
+    return exact, _near(left, right)
+
+
+def bitwise_equal(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> Mask:
+    """Compare floats of one dtype by their bits, any NaN being equal to any other."""
+    whole = np.dtype(f"i{left.dtype.itemsize}")
+    bits = np.ascontiguousarray(left).view(whole) == np.ascontiguousarray(right).view(whole)
+    return np.asarray(bits | (np.isnan(left) & np.isnan(right)), dtype=bool)
+
+
+def _near(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> Mask:
+    with np.errstate(invalid="ignore", over="ignore"):
+        finite = np.isfinite(left) & np.isfinite(right)
+        bound = ROUNDING_UNITS * np.spacing(np.maximum(np.abs(left), np.abs(right)))
+        return np.asarray(finite & (np.abs(left - right) <= bound), dtype=bool)
+
+
+def _nested(served: pa.Array, converted: pa.Array) -> tuple[Mask, Mask]:
+    pairs = zip(served.to_pylist(), converted.to_pylist(), strict=True)
+    exact = np.fromiter((_alike(ours, theirs) for ours, theirs in pairs), dtype=bool, count=len(served))
+    return exact, np.zeros(len(served), dtype=bool)
+
+
+def _alike(left: Any, right: Any) -> bool:
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_alike, left, right))
+    if isinstance(left, float) and isinstance(right, float):
+        return bool(bitwise_equal(np.array([left]), np.array([right]))[0])
+    return bool(left == right)
+
+
+def matches(values: pa.Array, positions: npt.NDArray[np.int64], served: pa.Array) -> Mask:
+    """Say which served cells equal the source's value at the given position; -1 stands for 'no row', a null."""
+    taken = plain(values).take(pa.array(positions, mask=positions < 0))
+    return ~compare(served, taken).different
+
+

@@ -1,0 +1,158 @@
+"""From what differs to what to do: findings with their severity, and the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from skew_ext.audit.model import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from skew_ext.audit.model import DistributionRow, FeatureParity, Severity, Verdict
+
+FAIL_RATE = 0.01
+"""The share of a feature's cells from which a broken promise fails the audit; below it, it warns."""
+LATE_WARN_RATE = 0.05
+"""The share from which late rows are worth a warning: they are the data's nature, and the training set's concern."""
+SCHEDULE_SLACK = 1.25
+"""How far beyond its declared interval a materialization may run before stale cells stop being by design."""
+
+REMEDIES = {
+    "future_served": "materialize only up to the present: pass end_date=datetime.now(timezone.utc), never local time",
+    "expired_served": "online reads do not honour the TTL: refill the source, or drop values older than the TTL "
+    "at serving as training does",
+    "restated": "train with filter_by_created_timestamp=True, so that training sees what serving could",
+    "late_arrival": "train with filter_by_created_timestamp=True, so that training sees what serving could; "
+    "or move event times to when the fact is known",
+    "stale_online": "run `feast materialize` for the gap, and alert on its schedule",
+    "missing_online": "materialize these keys: `feast materialize` from before their first event",
+    "rescaled": "the job that writes the online store converts units, or the source does: make it one shared transform",
+    "transform_version": "deploy the registered transform to serving, or `feast apply` the one that runs there",
+    "transform_divergence": "the transform depends on more than its inputs: run `skew transforms check`",
+    "unexplained": "look at the examples, and at who else writes to the online store",
+}
+
+
+@dataclass(frozen=True)
+class FeatureContext:
+    """What the findings of one feature need beside its parity. `stale_beyond` counts cells staler than the schedule."""
+
+    materialize_every: timedelta | None = None
+    stale_beyond: int = 0
+
+
+def parity_findings(parity: FeatureParity, context: FeatureContext) -> Iterable[Finding]:
+    """Give one finding for each cause of a feature's differing cells."""
+    for cause, count in parity.causes.items():
+        severity, note = _severity(cause, count, parity, context)
+        rate = count / parity.compared
+        yield Finding(
+            code=cause,
+            severity=severity,
+            feature=parity.feature,
+            cause=cause,
+            message=f"{count:,} of {parity.compared:,} served cells ({rate:.2%}) {_SAYS[cause]}{note}",
+            remedy=_BY_DESIGN if cause == "stale_online" and severity == "info" else REMEDIES[cause],
+        )
+
+
+_BY_DESIGN = "nothing, if the schedule is meant; materialize more often for fresher features"
+_SAYS = {
+    "future_served": "came from after the request",
+    "expired_served": "were past their TTL, where training has null",
+    "restated": "were rewritten at the source after they were served",
+    "late_arrival": "differ since training uses a row that arrived after serving",
+    "stale_online": "were an older row: a newer one was known and not yet materialized",
+    "missing_online": "were absent, though a value was known",
+    "rescaled": "are the right value times one factor",
+    "transform_version": "were computed by another version of the transform than the registered one",
+    "transform_divergence": "are not what the transform gives from the logged inputs",
+    "unexplained": "differ, and no known cause reproduces them",
+}
+
+
+def _severity(cause: str, count: int, parity: FeatureParity, context: FeatureContext) -> tuple[Severity, str]:
+    if cause in ("late_arrival", "restated"):
+        return ("warn" if count > LATE_WARN_RATE * parity.compared else "info"), ""
+    if cause == "stale_online":
+        return _stale_severity(parity, context)
+    return ("fail" if count >= FAIL_RATE * parity.compared else "warn"), ""
+
+
+def _stale_severity(parity: FeatureParity, context: FeatureContext) -> tuple[Severity, str]:
+    lag = "" if parity.lag is None else f" for {duration(parity.lag.p50)} (median), at most {duration(parity.lag.max)}"
+    if context.materialize_every is None:
+        return "warn", f"{lag}; tag the view with skew.materialize_every to say what is by design"
+    every = duration(context.materialize_every.total_seconds())
+    if not context.stale_beyond:
+        return "info", f"{lag}: within the schedule of every {every}"
+    severity: Severity = "fail" if context.stale_beyond >= FAIL_RATE * parity.compared else "warn"
+    return severity, f"{lag}; {context.stale_beyond:,} of them beyond the schedule of every {every}"
+
+
+def distribution_findings(rows: Sequence[DistributionRow], against: str) -> Iterable[Finding]:
+    """Give a finding for each feature whose served distribution left its reference.
+
+    Drift is told and not judged: that the world differs from the training set is no fault of the pipeline.
+    """
+    skew = against == "baseline"
+    for row in rows:
+        if row.verdict not in ("watch", "act") or row.psi is None:
+            continue
+        severity: Severity = "warn" if skew and row.verdict == "act" else "info"
+        yield Finding(
+            code="psi_skew" if skew else "psi_drift",
+            severity=severity,
+            feature=row.feature,
+            cause=None,
+            message=f"the served distribution is off the {against}: PSI {row.psi:.2f}, "
+            f"null rate {row.null_rate[0]:.1%} to {row.null_rate[1]:.1%}",
+            remedy="see the causes of its differing cells" if skew else "compare the periods; retrain if it lasts",
+        )
+
+
+def baseline_findings(lost: int, repeated: int, not_comparable: dict[str, str]) -> Iterable[Finding]:
+    """Give the findings about the baseline itself: what the offline store did to rows, and what has no baseline."""
+    remedy = "rows were put right for this audit; a training set from this store needs the same care"
+    if lost:
+        message = f"the offline store dropped {lost:,} entity rows; they count as null, as other stores give them"
+        yield Finding("baseline_rows_lost", "warn", None, None, message, remedy)
+    if repeated:
+        message = f"the offline store gave {repeated:,} entity rows more than once; the first of each counts"
+        yield Finding("baseline_rows_repeated", "warn", None, None, message, remedy)
+    for feature, reason in sorted(not_comparable.items()):
+        yield Finding("not_compared", "info", feature, None, f"not compared: {reason}", "see the message")
+
+
+def verdict_of(findings: Iterable[Finding]) -> Verdict:
+    """Give the verdict: that of the worst finding; info alone passes."""
+    severities = {finding.severity for finding in findings}
+    return "fail" if "fail" in severities else "warn" if "warn" in severities else "pass"
+
+
+_RANK = {"fail": 0, "warn": 1, "info": 2}
+
+
+def in_order_of_harm(findings: Iterable[Finding]) -> list[Finding]:
+    """Sort findings: the worst first, then as they were given."""
+    return sorted(findings, key=lambda finding: _RANK[finding.severity])
+
+
+def duration(seconds: float) -> str:
+    """Say a duration as people do: `45 s`, `12 min`, `6 h 4 min`, `2 d 3 h`."""
+    whole = round(seconds)
+    if whole < 2 * _MINUTE:
+        return f"{whole} s"
+    if whole < 2 * _HOUR:
+        return f"{round(whole / _MINUTE)} min"
+    if whole < 2 * _DAY:
+        hours, minutes = divmod(round(whole / _MINUTE), 60)
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(round(whole / _HOUR), 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400

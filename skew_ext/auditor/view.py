@@ -1,0 +1,179 @@
+"""One view of the audit: its columns compared, its differing cells explained by the source's rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from skew_ext.audit.causes import attribute
+from skew_ext.audit.causes.cells import NO_TIME, DifferingCells, Evidence
+from skew_ext.audit.cells import compare, plain
+from skew_ext.audit.findings import SCHEDULE_SLACK, FeatureContext, parity_findings
+from skew_ext.audit.parity import Judged, feature_parity
+from skew_ext.audit.ttl import view_ttl
+from skew_ext.baseline.evidence import fetch, microseconds
+from skew_ext.baseline.retrieval import any_present
+from skew_ext.schema import LOG_TIMESTAMP, TIMESTAMP_SUFFIX, TRANSFORMS
+from skew_ext.serving.resolution import FINGERPRINT_TAG
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from feast import FeatureStore
+
+    from skew_ext.audit.cells import Comparison
+    from skew_ext.audit.model import FeatureParity, Finding, ViewTtl
+    from skew_ext.baseline.evidence import Indexes, SourceRows
+    from skew_ext.baseline.plan import ViewPlan
+
+SECOND = 1_000_000
+_EDGE = 2 * SECOND
+"""How far past the asked range source rows are fetched, so that rounding of a bound loses none."""
+
+
+@dataclass(frozen=True)
+class ViewResult:
+    """What the audit of one view gives."""
+
+    parities: list[FeatureParity]
+    findings: list[Finding]
+    ttl: ViewTtl | None
+
+
+class ViewAudit:
+    """Audits one view's features over the rows of the log."""
+
+    def __init__(self, store: FeatureStore, plan: ViewPlan, log: pa.Table, baseline: dict[str, pa.ChunkedArray]) -> None:
+        self._store = store
+        self._plan = plan
+        self._log = log
+        self._features = [
+            name for name in plan.features if plan.column(name) in log.column_names and plan.column(name) in baseline
+        ]
+        self._baseline = baseline
+        self._served_at = microseconds(log[LOG_TIMESTAMP])
+        self._events = self._served_events()
+
+    def run(self) -> ViewResult:
+        """Compare, explain, and sum up."""
+        compared = {name: self._compare(name) for name in self._features}
+        differing = {name: np.flatnonzero(comparison.different) for name, comparison in compared.items()}
+        explainer = self._explainer(differing)
+        parities, findings = [], []
+        for name, comparison in compared.items():
+            judged = self._judge(name, differing[name], explainer)
+            parity = feature_parity(comparison, judged)
+            parities.append(parity)
+            findings.extend(parity_findings(parity, self._context(judged)))
+        return ViewResult(parities, findings, self._ttl())
+
+    def _compare(self, name: str) -> Comparison:
+        column = self._plan.column(name)
+        return compare(plain(self._log[column]), plain(self._baseline[column]))
+
+    def _served_events(self) -> npt.NDArray[np.int64]:
+        if self._plan.on_demand or not self._features:
+            return np.full(self._log.num_rows, NO_TIME)
+        return microseconds(self._log[self._plan.column(self._features[0]) + TIMESTAMP_SUFFIX])
+
+    def _explainer(self, differing: dict[str, Indexes]) -> _Explainer | None:
+        rows = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *differing.values()]))
+        if self._plan.on_demand or not len(rows):
+            return None
+        events, times = self._events[rows], self._served_at[rows]
+        earliest = min(int(times.min()), int(events[events != NO_TIME].min(initial=int(times.min()))))
+        # Without a TTL the row that training uses may be as old as the source; with one, nothing older than it counts.
+        start = 0 if self._plan.ttl_microseconds is None else earliest - self._plan.ttl_microseconds - _EDGE
+        end = max(int(times.max()), int(events.max())) + _EDGE
+        source, keys = fetch(self._store, self._plan, self._log.take(pa.array(rows)), max(start, 0), end)
+        return _Explainer(source, keys, rows, self._plan.ttl_microseconds, _precision(self._store))
+
+    def _judge(self, name: str, rows: Indexes, explainer: _Explainer | None) -> Judged:
+        column, chosen = self._plan.column(name), pa.array(rows)
+        served_at, events = self._served_at[rows], self._events[rows]
+        evidence = None
+        if explainer is not None:
+            evidence = explainer.evidence(name, rows, served_at, events)
+        cells = DifferingCells(
+            served=plain(self._log[column]).take(chosen),
+            baseline=plain(self._baseline[column]).take(chosen),
+            served_event=events,
+            served_at=served_at,
+            ttl=self._plan.ttl_microseconds,
+            evidence=evidence,
+            fingerprints_differ=self._fingerprints_differ(rows),
+        )
+        return Judged(column, self._log, self._keys(), rows, cells, attribute(cells))
+
+    def _keys(self) -> list[str]:
+        if not self._plan.on_demand:
+            return list(self._plan.join_keys.values())
+        return [name for name in self._plan.view.get_request_data_schema() if name in self._log.column_names]
+
+    def _fingerprints_differ(self, rows: Indexes) -> npt.NDArray[np.bool_]:
+        registered = self._plan.view.tags.get(FINGERPRINT_TAG) if self._plan.on_demand else None
+        if registered is None or not len(rows):
+            return np.zeros(len(rows), dtype=bool)
+        expected = f"{self._plan.alias}={registered}"
+        logged = self._log[TRANSFORMS].take(pa.array(rows)).to_pylist()
+        return np.array([expected not in (text or "").split(" ") for text in logged], dtype=bool)
+
+    def _context(self, judged: Judged) -> FeatureContext:
+        every, evidence = self._plan.materialize_every, judged.cells.evidence
+        if every is None or evidence is None:
+            return FeatureContext(every)
+        stale = (judged.causes == "stale_online") & (evidence.waiting_since != NO_TIME)
+        waited = (judged.cells.served_at - evidence.waiting_since)[stale]
+        limit = every.total_seconds() * SECOND * SCHEDULE_SLACK
+        return FeatureContext(every, int((waited > limit).sum()))
+
+    def _ttl(self) -> ViewTtl | None:
+        if self._plan.on_demand or not self._features:
+            return None
+        present = any_present(self._baseline[self._plan.column(name)] for name in self._features)
+        return view_ttl(self._plan.alias, self._plan.ttl_microseconds, self._events, self._served_at, present)
+
+
+class _Explainer:
+    """Finds the evidence for cells of one view: the source is read once for all of its features."""
+
+    def __init__(  # noqa: PLR0913 - what one view's evidence is made of
+        self, source: SourceRows, keys: Indexes, rows: Indexes, ttl: int | None, precision: int
+    ) -> None:
+        self._source = source
+        self._keys = keys
+        self._rows = rows
+        self._ttl = ttl
+        self._precision = precision
+
+    def evidence(
+        self, name: str, rows: Indexes, served_at: npt.NDArray[np.int64], events: npt.NDArray[np.int64]
+    ) -> Evidence:
+        keys = self._keys[np.searchsorted(self._rows, rows)]
+        has_event = events != NO_TIME
+        low = events if self._precision > 1 else events - has_event
+        high = events + has_event * (self._precision - 1 if self._precision > 1 else 1)
+        first_at, end_at = self._source.span(keys, low, high)
+        following = self._source.first_after(keys, high, served_at)
+        waiting = np.full(len(rows), NO_TIME)
+        waiting[following >= 0] = self._source.known_from(following[following >= 0])
+        return Evidence(
+            source=self._source,
+            values=self._source.values[name],
+            training=self._source.latest(keys, served_at, self._ttl, known=False),
+            known=self._source.latest(keys, served_at, self._ttl, known=True),
+            first_at=first_at,
+            end_at=np.where(has_event, end_at, first_at),
+            waiting_since=waiting,
+        )
+
+
+def _precision(store: FeatureStore) -> int:
+    """Give the unit, in microseconds, to which the online store truncates event times.
+
+    Feast's SQLite store keeps whole seconds. Others keep microseconds, some through a float: one either way is let be.
+    """
+    kind = str(getattr(store.config.online_store, "type", ""))
+    return SECOND if kind == "sqlite" or kind.endswith(".SqliteOnlineStore") else 1

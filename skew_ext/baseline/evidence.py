@@ -1,0 +1,177 @@
+"""The source rows behind differing cells: which row training uses, and which one serving could have known.
+
+Rows are held sorted by key, event time and created time, and looked up for many cells at once; all times are
+microseconds since 1970, UTC. A row without a created time counts as known from its event time on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from feast import utils
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from feast import FeatureStore
+
+    from skew_ext.baseline.plan import ViewPlan
+
+Indexes = npt.NDArray[np.int64]
+"""Positions of source rows; -1 where there is none."""
+Times = npt.NDArray[np.int64]
+NONE = np.int64(np.iinfo(np.int64).min)
+"""The time that stands for 'no time'."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True)
+class KeyCodes:
+    """Entity keys as integers: equal keys have equal codes, in the log's rows and in the source's."""
+
+    log: Indexes
+    source: Indexes
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """A view's source rows for the keys in question, sorted by (key, event, created)."""
+
+    keys: Indexes
+    events: Times
+    created: Times | None
+    values: dict[str, pa.Array]
+
+    def latest(self, keys: Indexes, at: Times, ttl: int | None, *, known: bool) -> Indexes:
+        """Give the point-in-time row of each (key, time): the latest event, and of those the latest created.
+
+        With `known`, only rows that were created by that time count; without it, all do, as in Feast's retrieval.
+        """
+        positions = self._search(keys, at, side="right") - 1
+        if known and self.created is not None:
+            positions = self._step_back(positions, keys, at, self.created)
+        found = (positions >= 0) & (self.keys[positions] == keys) if len(self.keys) else np.zeros(len(keys), dtype=bool)
+        if ttl is not None and len(self.keys):
+            found &= self.events[positions] >= at - ttl
+        return np.where(found, positions, -1)
+
+    def span(self, keys: Indexes, low: Times, high: Times) -> tuple[Indexes, Indexes]:
+        """Give [first, end) of the rows of each key with an event time from `low` to `high`, both included."""
+        return self._search(keys, low, side="left"), self._search(keys, high, side="right")
+
+    def first_after(self, keys: Indexes, event: Times, until: Times) -> Indexes:
+        """Give the first row of each key with a later event than `event` that was known by `until`; -1 if none."""
+        positions = self._search(keys, event, side="right")
+        pending = np.ones(len(keys), dtype=bool)
+        result = np.full(len(keys), -1, dtype=np.int64)
+        while pending.any():
+            inside = pending & (positions < len(self.keys))
+            inside[inside] = self.keys[positions[inside]] == keys[inside]
+            known = inside.copy()
+            known[inside] = self.known_from(positions[inside]) <= until[inside]
+            result[known] = positions[known]
+            pending = inside & ~known
+            positions = positions + 1
+        return result
+
+    def known_from(self, positions: Indexes) -> Times:
+        """Give the time from which rows were known: the later of event and created."""
+        events = self.events[positions]
+        return events if self.created is None else np.maximum(events, self.created[positions])
+
+    def _step_back(self, positions: Indexes, keys: Indexes, at: Times, created: Times) -> Indexes:
+        positions = positions.copy()
+        while True:
+            here = positions >= 0
+            here[here] = (self.keys[positions[here]] == keys[here]) & (created[positions[here]] > at[here])
+            if not here.any():
+                return positions
+            positions[here] -= 1
+
+    def _search(self, keys: Indexes, times: Times, *, side: Any) -> Indexes:
+        # Key and time become one integer by ranking the times, so that one sorted search does for all keys.
+        ranks = np.unique(np.concatenate([self.events, times]))
+        width = np.int64(len(ranks) + 1)
+        rows = self.keys * width + np.searchsorted(ranks, self.events)
+        return np.searchsorted(rows, keys * width + np.searchsorted(ranks, times), side=side)
+
+
+def fetch(store: FeatureStore, view: ViewPlan, log: pa.Table, start: int, end: int) -> tuple[SourceRows, Indexes]:
+    """Read the view's source rows for the keys of `log`'s rows with events in [start, end] (microseconds).
+
+    Returns the rows, and the key code of each row of `log`.
+    """
+    entities = [store.registry.get_entity(name, store.project) for name in view.view.entities]
+    keys, features, event_column, created_column = utils._get_column_names(view.view, entities)  # noqa: SLF001
+    provider: Any = store._get_provider()  # noqa: SLF001 - the offline store has no public door that reads a source
+    job = provider.offline_store.pull_all_from_table_or_query(
+        config=store.config,
+        data_source=view.view.batch_source,
+        join_key_columns=keys,
+        feature_name_columns=features,
+        timestamp_field=event_column,
+        created_timestamp_column=created_column,
+        start_date=_EPOCH + timedelta(microseconds=start),
+        end_date=_EPOCH + timedelta(microseconds=end),
+    )
+    table = job.to_arrow()
+    codes = _key_codes([log[name] for name in view.join_keys.values()], [table[name] for name in keys], log.num_rows)
+    kept = np.flatnonzero(codes.source >= 0)
+    names = dict(zip((feature.name for feature in view.view.features), features, strict=True))
+    rows = _sorted(table.take(pa.array(kept)), codes.source[kept], event_column, created_column, names)
+    return rows, codes.log
+
+
+def _sorted(
+    table: pa.Table, keys: Indexes, event_column: str, created_column: str | None, names: dict[str, str]
+) -> SourceRows:
+    events = microseconds(table[event_column])
+    created = None
+    if created_column:
+        stated = microseconds(table[created_column])
+        created = np.where(stated == NONE, events, stated)
+    order = np.lexsort((events, keys) if created is None else (created, events, keys))
+    taken = table.take(pa.array(order))
+    return SourceRows(
+        keys=keys[order],
+        events=events[order],
+        created=None if created is None else created[order],
+        values={feature: taken[column].combine_chunks() for feature, column in names.items()},
+    )
+
+
+def _key_codes(logged: Sequence[Any], source: Sequence[Any], log_rows: int) -> KeyCodes:
+    """Code composite keys column by column; source rows whose key was never logged get -1."""
+    source_rows = len(source[0]) if source else 0
+    log_codes, source_codes = np.zeros(log_rows, dtype=np.int64), np.zeros(source_rows, dtype=np.int64)
+    for ours, theirs in zip(logged, source, strict=True):
+        distinct = pc.unique(ours).combine_chunks() if isinstance(pc.unique(ours), pa.ChunkedArray) else pc.unique(ours)
+        here = _index_in(ours, distinct)
+        there = _index_in(theirs.cast(ours.type, safe=False), distinct)
+        both, inverse = np.unique(log_codes * (len(distinct) + 1) + here, return_inverse=True)
+        combined = source_codes * (len(distinct) + 1) + there
+        found = np.searchsorted(both, combined).clip(max=max(len(both) - 1, 0))
+        unknown = (source_codes < 0) | (there < 0)
+        if len(both):
+            unknown |= both[found] != combined
+        log_codes, source_codes = inverse.astype(np.int64), np.where(unknown, -1, found)
+    return KeyCodes(log_codes, source_codes)
+
+
+def _index_in(values: Any, distinct: pa.Array) -> Indexes:
+    found = pc.index_in(values, value_set=distinct)
+    found = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def microseconds(column: Any) -> Times:
+    """Give a timestamp column as microseconds since 1970 (a naive column is UTC); `NONE` where null."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    numbers = array.cast(pa.timestamp("us", tz=array.type.tz), safe=False).cast(pa.int64())
+    return np.asarray(numbers.fill_null(int(NONE)).to_numpy(zero_copy_only=False), dtype=np.int64)

@@ -1,0 +1,111 @@
+"""`skew audit`: what was served against what training gets, and why they differ."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skew_ext.cli.output import STANDARD_OUTPUT, Moment, console, write_text
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from skew_ext.cli.repo import Repo
+
+EXIT_FINDINGS = 1
+_RANK = {"pass": 0, "warn": 1, "fail": 2}
+
+
+@click.command()
+@click.option("--feature-service", required=True, help="The feature service whose lookups are audited.")
+@click.option("--start", required=True, type=Moment(), help="Start of the window, included (ISO 8601).")
+@click.option("--end", required=True, type=Moment(), help="End of the window, not included.")
+@click.option("--training-set", type=click.Path(path_type=Path), help="Parquet or CSV that the model was trained on.")
+@click.option("--model-version", help="Only lookups logged with this model version.")
+@click.option("--sample", type=click.IntRange(min=1), help="Audit at most this many rows, drawn evenly.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["warn", "fail"]),
+    default="fail",
+    show_default=True,
+    help="The verdict from which the exit code is 1.",
+)
+@click.option("--html", type=click.Path(), help="Write the report as a page.")
+@click.option("--json", "json_file", help="Write the report as JSON; - is standard output.")
+@click.pass_obj
+def audit(repo: Repo, *, start: datetime, end: datetime, **options: Any) -> None:
+    """Compare what was served with what training gets for the same keys and times, cell by cell, and say why.
+
+    \b
+    Example:
+      skew audit --feature-service departure_delay \\
+        --start 2013-07-22T04:00Z --end 2013-07-25T04:00Z --html report.html
+    """
+    # Paths are the caller's: made absolute before the repo becomes the working folder.
+    html, json_file, training = (_absolute(options[name]) for name in ("html", "json_file", "training_set"))
+    from skew_ext.auditor import SkewAuditor
+    from skew_ext.report import terminal
+
+    auditor = SkewAuditor(repo.store())
+    trained = None if training is None else _read_training_set(Path(training))
+    with _progress() as say:
+        report = auditor.run_audit(
+            options["feature_service"],
+            start,
+            end,
+            training_set=trained,
+            model_version=options["model_version"],
+            sample=options["sample"],
+            progress=say,
+        )
+    if json_file != STANDARD_OUTPUT:
+        terminal.render(report, console())
+    if json_file is not None:
+        write_text(json_file, report.to_json())
+    if html is not None:
+        click.echo(f"report: {report.to_html(html)}", err=True)
+    if _RANK[report.verdict] >= _RANK[options["fail_on"]]:
+        raise SystemExit(EXIT_FINDINGS)
+
+
+def _absolute(path: Any) -> str | None:
+    return None if path is None else str(path) if str(path) == STANDARD_OUTPUT else str(Path(path).absolute())
+
+
+def _read_training_set(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    from skew_ext.errors import AuditError
+
+    try:
+        return pyarrow.csv.read_csv(path) if path.suffix == ".csv" else pyarrow.parquet.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        msg = f"the training set {path} cannot be read ({' '.join(str(error).split())}): give a Parquet or CSV file"
+        raise AuditError(msg) from None
+
+
+def _progress() -> AbstractContextManager[Any]:
+    screen = console(err=True)
+    if not screen.is_terminal:
+        return nullcontext()
+    return _Steps(screen)
+
+
+class _Steps:
+    """The name of the present step, with a spinner, on a terminal's standard error."""
+
+    def __init__(self, screen: Any) -> None:
+        self._status = screen.status("opening the repo")
+
+    def __enter__(self) -> Any:
+        self._status.start()
+        return self._status.update
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()

@@ -1,0 +1,60 @@
+"""Writing what a command found: to a file or to standard output, and tables to the terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skew_ext.clock import as_utc
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STANDARD_OUTPUT = "-"
+
+
+class Moment(click.ParamType):
+    """An ISO 8601 time; one without a zone is taken as UTC, and that is said."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Give the time in UTC, or fail with how to write one."""
+        if isinstance(value, datetime):
+            return as_utc(value)
+        try:
+            # Python 3.10 does not read the Z that everybody writes.
+            moment = datetime.fromisoformat(str(value).strip().replace("Z", "+00:00"))
+        except ValueError:
+            self.fail(f"{value!r} is not a time: write it as 2026-03-01T12:00:00+00:00", param, ctx)
+        if moment.tzinfo is None:
+            name = param.opts[-1] if param is not None else "the time"
+            click.echo(f"skew: {name} {value} has no time zone: taken as UTC", err=True)
+        return as_utc(moment)
+
+
+def write_text(target: str, text: str) -> None:
+    """Write to a file, or to standard output where the target is `-`."""
+    if target == STANDARD_OUTPUT:
+        sys.stdout.write(text + "\n")
+        return
+    path = Path(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def write_json(target: str, value: Any) -> None:
+    """Write a value as JSON; times as ISO 8601, bytes and what else JSON lacks as text."""
+    write_text(target, json.dumps(value, indent=1, default=str))
+
+
+def console(*, err: bool = False) -> Console:
+    """Give a console; with `err`, one on standard error for what is not the result."""
+    from rich.console import Console as RichConsole
+
+    return RichConsole(stderr=err)

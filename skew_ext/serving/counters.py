@@ -1,0 +1,56 @@
+"""A writer's counters, in a memory-mapped file, so that a killed process still says what it accepted and dropped."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from pathlib import Path
+
+DROP_REASONS = ("spool_full", "too_large", "not_encodable", "spool_unavailable", "closed")
+"""Why the capture drops: the order is the file's, so new reasons go to the end."""
+
+_SLOTS = ("accepted", "appended", *DROP_REASONS)
+_SLOT = struct.Struct("<Q")
+SIZE = 4096
+
+
+class Counters:
+    """Counts of entity rows: accepted by the capture, appended to segments, dropped by reason."""
+
+    def __init__(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.ftruncate(descriptor, SIZE)
+            self._map = mmap.mmap(descriptor, SIZE)
+        finally:
+            os.close(descriptor)
+
+    def add(self, name: str, rows: int) -> None:
+        """Add `rows` to a counter; the caller holds the writer's lock."""
+        offset = _SLOTS.index(name) * _SLOT.size
+        _SLOT.pack_into(self._map, offset, _SLOT.unpack_from(self._map, offset)[0] + rows)
+
+    def close(self) -> None:
+        self._map.close()
+
+
+def read_counters(path: Path) -> dict[str, int]:
+    """Read a counter file from outside its process; all zero if it is not there."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        data = b""
+    data = data.ljust(SIZE, b"\0")
+    return {name: int(_SLOT.unpack_from(data, place * _SLOT.size)[0]) for place, name in enumerate(_SLOTS)}
+
+
+def lost_rows(counters: dict[str, int], found: int) -> dict[str, int]:
+    """Say what a dead writer accepted and no frame of its segments gives back, by reason.
+
+    `found` is the rows of all frames that were found, damaged ones included. What had been appended and is not found
+    was lost with a segment: `corrupt`. What had been accepted only was on its way in when the process died: `killed`.
+    """
+    lost = counters["accepted"] - sum(counters[reason] for reason in DROP_REASONS) - found
+    corrupt = max(0, min(lost, counters["appended"] - found))
+    return {reason: rows for reason, rows in (("corrupt", corrupt), ("killed", lost - corrupt)) if rows > 0}

@@ -1,0 +1,36 @@
+"""Start the shipper, once per spool, in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from skew_ext.serving.spool import is_held
+
+if TYPE_CHECKING:
+    from skew_ext.serving.spool import SpoolDirectory
+
+SHIPPER_MODULE = "skew_ext.shipping"
+
+
+def ensure_shipper(spool: SpoolDirectory) -> None:
+    """Start a shipper for `spool` unless one is at work; returns at once.
+
+    The start happens on a thread: spawning a process takes milliseconds that the first lookup should not pay.
+    """
+    threading.Thread(target=_start, args=(spool,), name="skew-ext-shipper-start", daemon=True).start()
+
+
+def _start(spool: SpoolDirectory) -> None:
+    if is_held(spool.shipper_lock):
+        return
+    with (spool.path / "shipper.log").open("ab") as log:
+        subprocess.Popen(  # noqa: S603 - our own module, and a path that is an argument, not a command
+            [sys.executable, "-m", SHIPPER_MODULE, str(spool.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )

@@ -1,0 +1,90 @@
+"""`provider: skew_ext.SkewProvider`: every lookup of every process that loads the repo is logged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from feast.infra.passthrough_provider import PassthroughProvider
+
+from skew_ext.serving.capture import Capture, Lookup
+from skew_ext.serving.guard import TransformGuard
+from skew_ext.settings import SkewSettings, settings_from
+
+if TYPE_CHECKING:
+    from feast.online_response import OnlineResponse
+    from feast.repo_config import RepoConfig
+
+
+class LookupLogger:
+    """What the provider and the wrapped store share: the guard before a lookup, the capture after it."""
+
+    def __init__(self, settings: SkewSettings) -> None:
+        self.settings = settings
+        self.guard = TransformGuard(settings.on_transform_mismatch)
+        self.capture = Capture(settings, self.guard)
+
+    def before(self, lookup: Lookup) -> None:
+        """Refuse, or warn of, a transform that is not the registered one; TransformError if it refuses."""
+        try:
+            schema = self.capture.schema(lookup)
+        except Exception:  # noqa: BLE001 - a request that Feast cannot resolve either gets Feast's own error
+            return
+        if schema.transforms:
+            self.guard.check(schema)
+
+    def after(self, lookup: Lookup, response: OnlineResponse) -> None:
+        """Log what was served; never raises."""
+        self.capture.record(lookup, response)
+
+
+def repo_settings(config: RepoConfig, **overrides: Any) -> SkewSettings:
+    """Read the `skew:` block of a loaded feature_store.yaml; SettingsError if it does not fit."""
+    return settings_from(getattr(config, "skew", None), Path(config.repo_path or Path.cwd()), **overrides)
+
+
+class SkewProvider(PassthroughProvider):
+    """Feast's own provider, with the lookups logged.
+
+    Named in feature_store.yaml it works under the Python SDK, sync and async, and under a stock `feast serve`,
+    since Feast itself makes the provider.
+
+    Raises
+    ------
+    SettingsError
+        The `skew:` block of feature_store.yaml has an unknown or wrong setting.
+    """
+
+    def __init__(self, config: RepoConfig) -> None:
+        super().__init__(config)
+        self.lookups = LookupLogger(repo_settings(config))
+
+    def get_online_features(self, *args: Any, **kwargs: Any) -> OnlineResponse:
+        """Serve as Feast does, and log what was served. Arguments and result are Feast's."""
+        lookup = lookup_of(*args, **kwargs)
+        self.lookups.before(lookup)
+        response = super().get_online_features(*args, **kwargs)
+        self.lookups.after(lookup, response)
+        return response
+
+    async def get_online_features_async(self, *args: Any, **kwargs: Any) -> OnlineResponse:
+        """Serve as Feast does, and log what was served. Arguments and result are Feast's."""
+        lookup = lookup_of(*args, **kwargs)
+        self.lookups.before(lookup)
+        response = await super().get_online_features_async(*args, **kwargs)
+        self.lookups.after(lookup, response)
+        return response
+
+
+def lookup_of(  # noqa: PLR0913 - the parameters are those of Feast's Provider.get_online_features
+    config: RepoConfig,  # noqa: ARG001
+    features: Any,
+    entity_rows: Any,
+    registry: Any,
+    project: str,
+    full_feature_names: bool = False,  # noqa: FBT001, FBT002
+    *_: Any,
+    **__: Any,
+) -> Lookup:
+    """Give the lookup that a call of a provider's `get_online_features` makes."""
+    return Lookup(features, entity_rows, registry, project, full_feature_names)

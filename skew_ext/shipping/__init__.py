@@ -1,0 +1,1 @@
+"""Shipping: from the spool to the destination, in a process beside serving."""

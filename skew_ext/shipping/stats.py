@@ -1,0 +1,72 @@
+"""The conservation law: accepted = stored + duplicate + dead_lettered + dropped{reason} + in_spool, in rows.
+
+Each side is counted by itself: `accepted` and the capture's drops by the processes that serve, `stored` and its
+kin by the shipper, and `in_spool` from the frames that lie in the segments. So the law can fail, and then says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from skew_ext.serving.counters import DROP_REASONS, lost_rows, read_counters
+from skew_ext.serving.spool import SpoolDirectory
+from skew_ext.shipping.ledger import Ledger
+from skew_ext.shipping.reader import WriterReader, waiting_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class LogStats:
+    """Counts of entity rows since the spool was made."""
+
+    accepted: int
+    stored: int
+    duplicate: int
+    dead_lettered: int
+    dropped: dict[str, int]
+    in_spool: int
+
+    @property
+    def unaccounted(self) -> int:
+        """Rows that the law misses: 0, or there is a bug."""
+        return self.accepted - self.stored - self.duplicate - self.dead_lettered - self.in_spool - sum(
+            self.dropped.values()
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the counts by their contract names, with `unaccounted`."""
+        return {**asdict(self), "unaccounted": self.unaccounted}
+
+
+def log_stats(path: Path) -> LogStats:
+    """Count the rows of the spool at `path`; SpoolError if it is not one of ours.
+
+    Taken while rows move, the counts can be a moment apart from each other.
+    """
+    spool = SpoolDirectory(path)
+    spool.check()
+    ledger = Ledger.load(spool.ledger)
+    counted, waiting, lost = Counter(ledger.retired), 0, Counter[str]()
+    for folder in spool.writer_folders():
+        entry = ledger.entry(folder.name)
+        alive = WriterReader(folder).is_alive()
+        here, counters = waiting_rows(folder, entry.position), read_counters(folder / "state")
+        counted.update(counters)
+        waiting += here
+        if not alive:
+            lost.update(lost_rows(counters, entry.found_rows + here))
+    dropped = Counter({reason: counted[reason] for reason in DROP_REASONS})
+    dropped.update(lost)
+    dropped.update(ledger.outcome.dropped)
+    return LogStats(
+        accepted=counted["accepted"],
+        stored=ledger.outcome.stored,
+        duplicate=ledger.outcome.duplicate,
+        dead_lettered=ledger.outcome.dead_lettered,
+        dropped={reason: rows for reason, rows in sorted(dropped.items()) if rows},
+        in_spool=waiting,
+    )

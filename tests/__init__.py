@@ -1,0 +1,1 @@
+"""The tests of skew_ext, by kind; see README.md beside this file."""

@@ -1,0 +1,80 @@
+"""Cell comparison: to the bit, within rounding, or different; nulls, NaN, -0.0 and types each by their rule."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skew_ext.audit.cells import compare
+
+NAN = float("nan")
+
+
+def kinds(served: pa.Array, baseline: pa.Array) -> str:
+    """Give one letter a cell: same, rounding, different."""
+    result = compare(served, baseline)
+    assert not (result.same & result.rounding).any()
+    return "".join("s" if same else "r" if near else "d" for same, near in zip(result.same, result.rounding, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("served", "baseline", "kind", "expected"),
+    [
+        ([1.0, NAN, None, NAN, None], [1.0, NAN, None, None, NAN], pa.float64(), "sssdd"),
+        ([0.0, 0.1 + 0.2, 1.0], [-0.0, 0.3, 1.1], pa.float64(), "rrd"),
+        ([float("inf"), float("inf")], [float("inf"), float("-inf")], pa.float64(), "sd"),
+        ([2**53 + 1, 1], [2**53, 1], pa.int64(), "ds"),
+        (["a", None, ""], ["a", None, None], pa.string(), "ssd"),
+        ([True, False], [True, True], pa.bool_(), "sd"),
+        ([b"\0", b"x"], [b"\0", b"y"], pa.binary(), "sd"),
+        ([[1.0, NAN], [1.0], None], [[1.0, NAN], [2.0], None], pa.list_(pa.float64()), "sds"),
+    ],
+)
+def test_cells_of_one_type(served: list[Any], baseline: list[Any], kind: pa.DataType, expected: str) -> None:
+    assert kinds(pa.array(served, kind), pa.array(baseline, kind)) == expected
+
+
+def test_a_wider_source_differs_from_its_declared_type_by_rounding_only() -> None:
+    assert kinds(pa.array([0.1, 0.5, 0.2], pa.float32()), pa.array([0.1, 0.5, 0.3], pa.float64())) == "rsd"
+
+
+def test_integers_that_came_back_as_floats_are_the_same_where_they_are_whole() -> None:
+    assert kinds(pa.array([3, 4, None], pa.int64()), pa.array([3.0, 4.5, None], pa.float64())) == "sds"
+
+
+def test_what_the_served_type_cannot_hold_is_different() -> None:
+    assert kinds(pa.array([1, 2], pa.int32()), pa.array([2**40, 2], pa.int64())) == "ds"
+    assert kinds(pa.array([1, 2], pa.int64()), pa.array(["one", "2"], pa.string())) == "ds"
+
+
+def test_timestamps_compare_across_units() -> None:
+    moment = datetime(2026, 3, 1, tzinfo=timezone.utc)
+    served = pa.array([moment, moment], pa.timestamp("s", "UTC"))
+    baseline = pa.array([moment, moment.replace(microsecond=1)], pa.timestamp("us", "UTC"))
+    assert kinds(served, baseline) == "sd"
+
+
+def test_dictionary_and_large_types_are_plain_values() -> None:
+    assert kinds(pa.array(["a", "b"]), pa.array(["a", "b"], pa.large_string()).dictionary_encode()) == "ss"
+
+
+@given(st.lists(st.none() | st.floats(), max_size=30))
+def test_a_column_equals_itself(values: list[float | None]) -> None:
+    array = pa.array(values, pa.float64())
+    assert compare(array, array).same.all()
+
+
+@given(st.floats(1e-300, 1e300))
+def test_rounding_is_a_few_units_in_the_last_place(value: float) -> None:
+    near, far = float(value), float(value)
+    for _ in range(4):
+        near = float(np.nextafter(near, np.inf))
+    for _ in range(9):
+        far = float(np.nextafter(far, np.inf))
+    assert kinds(pa.array([near, far]), pa.array([value, value])) == "rd"
