@@ -1,4 +1,4 @@
-"""The `skew:` block of feature_store.yaml, validated: an unknown or wrong setting is named, with the nearest right one."""
+"""The `skew:` block of feature_store.yaml, validated: a wrong setting is named, with the nearest right one."""
 
 from __future__ import annotations
 

@@ -76,29 +76,21 @@ class ServerProcess:
         return self._keeper is not None and self._keeper.poll() is None
 
     def stop(self) -> None:
-        """Stop the server in order and keep its data."""
-        self._end(b"k")
+        """Stop the server in order and keep its data, for another start."""
+        ended, self._keeper = self._keeper, None
+        if ended is not None:
+            ended.communicate(b"k")
 
     def kill(self) -> None:
         """Kill the server with SIGKILL and keep its data."""
         if self.running:
             os.kill(self.pid, signal.SIGKILL)
-        self._end(b"k")
-
-    def discard(self) -> None:
-        """Stop the server and remove its data."""
-        self._end(b"")
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self.stop()
 
     def log(self) -> str:
         """Give the last of what the server printed."""
         path = self.directory / keeper.LOG_NAME
         return path.read_text(errors="replace")[-2000:] if path.exists() else "it printed nothing"
-
-    def _end(self, word: bytes) -> None:
-        ended, self._keeper = self._keeper, None
-        if ended is not None:
-            ended.communicate(word)
 
 
 @dataclass(frozen=True)
@@ -167,12 +159,13 @@ def redis_server(url: str | None = None) -> Iterator[RedisServer]:
         await_answer(lambda: ping_redis(server), None)
         yield server
         return
-    port, directory = free_port(), new_directory("")
-    command = [redis_program(), "--port", str(port), "--bind", HOST, "--save", "", "--dir", str(directory)]
-    with started(ServerProcess(command, directory)) as process:
-        server = RedisServer(HOST, port, process=process)
-        await_answer(lambda: ping_redis(server), process)
-        yield server
+    program, port = redis_program(), free_port()
+    with new_directory("") as directory:
+        command = [program, "--port", str(port), "--bind", HOST, "--save", "", "--dir", str(directory)]
+        with started(ServerProcess(command, directory)) as process:
+            server = RedisServer(HOST, port, process=process)
+            await_answer(lambda: ping_redis(server), process)
+            yield server
 
 
 @contextmanager
@@ -183,9 +176,8 @@ def postgres_server(dsn: str | None = None) -> Iterator[PostgresServer]:
         await_answer(lambda: ping_postgres(server), None)
         yield server
         return
-    user, password = server_user(), secrets.token_urlsafe(12)
-    directory = new_directory(user)
-    with started(postgres_process(directory, user, port := free_port(), password)) as process:
+    user, port, password = server_user(), free_port(), secrets.token_urlsafe(12)
+    with new_directory(user) as directory, started(postgres_process(directory, user, port, password)) as process:
         server = PostgresServer(HOST, port, "skew", password, "postgres", process)
         await_answer(lambda: ping_postgres(server), process)
         yield server
@@ -244,12 +236,12 @@ def from_dsn(dsn: str) -> PostgresServer:
 
 @contextmanager
 def started(process: ServerProcess) -> Iterator[ServerProcess]:
-    """Start a server, and discard it with its data afterwards."""
+    """Start a server, and end it afterwards."""
     try:
         process.start()
         yield process
     finally:
-        process.discard()
+        process.stop()
 
 
 def redis_program() -> str:
@@ -323,12 +315,16 @@ def server_user() -> str:
     return UNPRIVILEGED if os.geteuid() == 0 else ""
 
 
-def new_directory(user: str) -> Path:
+@contextmanager
+def new_directory(user: str) -> Iterator[Path]:
     """Make a directory for a server's data, owned by `user`. Not pytest's: that one is closed to other users."""
     directory = Path(tempfile.mkdtemp(prefix="skew-test-"))
-    if user:
-        shutil.chown(directory, user)
-    return directory
+    try:
+        if user:
+            shutil.chown(directory, user)
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def wheel_folder(package: str) -> Path:

@@ -84,12 +84,16 @@ def _one_by_one(array: pa.Array, wanted: pa.DataType) -> tuple[pa.Array, Mask]:
     values: list[Any] = []
     held = np.ones(len(array), dtype=bool)
     for place, value in enumerate(array):
-        try:
-            values.append(value.cast(wanted).as_py())
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            values.append(None)
-            held[place] = False
+        converted, held[place] = _converted(value, wanted)
+        values.append(converted)
     return pa.array(values, type=wanted), held
+
+
+def _converted(value: pa.Scalar, wanted: pa.DataType) -> tuple[Any, bool]:
+    try:
+        return value.cast(wanted).as_py(), True
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None, False
 
 
 def _values(served: pa.Array, converted: pa.Array, baseline: pa.Array) -> tuple[Mask, Mask]:
@@ -145,5 +149,3 @@ def matches(values: pa.Array, positions: npt.NDArray[np.int64], served: pa.Array
     """Say which served cells equal the source's value at the given position; -1 stands for 'no row', a null."""
     taken = plain(values).take(pa.array(positions, mask=positions < 0))
     return ~compare(served, taken).different
-
-

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from skew_ext.audit.model import Finding
+from skew_ext.model import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from skew_ext.audit.model import DistributionRow, FeatureParity, Severity, Verdict
+    from skew_ext.model import DistributionRow, FeatureParity, Severity, Verdict
 
 FAIL_RATE = 0.01
 """The share of a feature's cells from which a broken promise fails the audit; below it, it warns."""
@@ -100,15 +100,16 @@ def distribution_findings(rows: Sequence[DistributionRow], against: str) -> Iter
     """
     skew = against == "baseline"
     for row in rows:
-        if row.verdict not in ("watch", "act") or row.psi is None:
+        if row.verdict not in ("watch", "act"):
             continue
+        psi = "" if row.psi is None else f"PSI {row.psi:.2f}, "
         severity: Severity = "warn" if skew and row.verdict == "act" else "info"
         yield Finding(
             code="psi_skew" if skew else "psi_drift",
             severity=severity,
             feature=row.feature,
             cause=None,
-            message=f"the served distribution is off the {against}: PSI {row.psi:.2f}, "
+            message=f"the served distribution is off the {against}: {psi}"
             f"null rate {row.null_rate[0]:.1%} to {row.null_rate[1]:.1%}",
             remedy="see the causes of its differing cells" if skew else "compare the periods; retrain if it lasts",
         )

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from skew_ext.audit.causes.cells import NO_TIME
 from skew_ext.audit.cells import numbers
-from skew_ext.audit.model import Example, FeatureParity, Lag
+from skew_ext.model import Example, FeatureParity, Lag
 from skew_ext.schema import LOG_TIMESTAMP, REQUEST_ID
 from skew_ext.statistics import wilson
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from skew_ext.audit.causes.cells import NO_TIME
-from skew_ext.audit.model import ViewTtl
 from skew_ext.audit.parity import lag_of
+from skew_ext.model import ViewTtl
 
 if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]

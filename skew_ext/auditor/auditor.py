@@ -10,12 +10,12 @@ from skew_ext.audit.findings import (
     in_order_of_harm,
     verdict_of,
 )
-from skew_ext.audit.model import Distribution, Finding, Parity
 from skew_ext.auditor.view import ViewAudit
 from skew_ext.auditor.window import logged_rows, sampled, training_columns, waiting_in_spool
 from skew_ext.baseline.plan import plan_views
 from skew_ext.baseline.retrieval import point_in_time, recompute_on_demand
 from skew_ext.clock import as_utc, utc_now
+from skew_ext.model import Distribution, Finding, Parity
 from skew_ext.repo import feature_service as find_service
 from skew_ext.repo import open_store
 from skew_ext.report import Report
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from skew_ext.baseline.plan import ViewPlan
     from skew_ext.baseline.retrieval import Baseline
     from skew_ext.clock import Clock
-
 
 
 class SkewAuditor:
@@ -144,7 +143,7 @@ class SkewAuditor:
             notes.append(f"a sample of {audited:,} of the window's {found:,} rows was audited")
         waiting = waiting_in_spool(self._store)
         if waiting:
-            notes.append(f"{waiting:,} served rows still wait in the spool and were not audited: run `skew ship --drain`")
+            notes.append(f"{waiting:,} served rows wait in the spool and were not audited: run `skew ship --drain`")
         return notes
 
 
@@ -157,7 +156,9 @@ def _parity(results: Sequence[ViewResult]) -> Parity:
     )
 
 
-def _distribution(views: Sequence[ViewPlan], log: pa.Table, baseline: Baseline, trained: dict[str, Any]) -> Distribution:
+def _distribution(
+    views: Sequence[ViewPlan], log: pa.Table, baseline: Baseline, trained: dict[str, Any]
+) -> Distribution:
     columns = [view.column(name) for view in views for name in view.features]
     columns = [column for column in columns if column in log.column_names]
     return Distribution(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from skew_ext.audit.causes import attribute
 from skew_ext.audit.causes.cells import NO_TIME, DifferingCells, Evidence
@@ -16,7 +17,7 @@ from skew_ext.audit.parity import Judged, feature_parity
 from skew_ext.audit.ttl import view_ttl
 from skew_ext.baseline.evidence import fetch, microseconds
 from skew_ext.baseline.retrieval import any_present
-from skew_ext.schema import LOG_TIMESTAMP, TIMESTAMP_SUFFIX, TRANSFORMS
+from skew_ext.schema import LOG_TIMESTAMP, STATUS_SUFFIX, TIMESTAMP_SUFFIX, TRANSFORMS
 from skew_ext.serving.resolution import FINGERPRINT_TAG
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from feast import FeatureStore
 
     from skew_ext.audit.cells import Comparison
-    from skew_ext.audit.model import FeatureParity, Finding, ViewTtl
     from skew_ext.baseline.evidence import Indexes, SourceRows
     from skew_ext.baseline.plan import ViewPlan
+    from skew_ext.model import FeatureParity, Finding, ViewTtl
 
 SECOND = 1_000_000
 _EDGE = 2 * SECOND
@@ -45,7 +46,9 @@ class ViewResult:
 class ViewAudit:
     """Audits one view's features over the rows of the log."""
 
-    def __init__(self, store: FeatureStore, plan: ViewPlan, log: pa.Table, baseline: dict[str, pa.ChunkedArray]) -> None:
+    def __init__(
+        self, store: FeatureStore, plan: ViewPlan, log: pa.Table, baseline: dict[str, pa.ChunkedArray]
+    ) -> None:
         self._store = store
         self._plan = plan
         self._log = log
@@ -54,14 +57,16 @@ class ViewAudit:
         ]
         self._baseline = baseline
         self._served_at = microseconds(log[LOG_TIMESTAMP])
+        self._asked = {name: _asked(log[plan.column(name) + STATUS_SUFFIX]) for name in self._features}
         self._events = self._served_events()
 
     def run(self) -> ViewResult:
         """Compare, explain, and sum up."""
         compared = {name: self._compare(name) for name in self._features}
-        differing = {name: np.flatnonzero(comparison.different) for name, comparison in compared.items()}
+        differing = {name: self._asked[name][comparison.different] for name, comparison in compared.items()}
         explainer = self._explainer(differing)
-        parities, findings = [], []
+        parities: list[FeatureParity] = []
+        findings: list[Finding] = []
         for name, comparison in compared.items():
             judged = self._judge(name, differing[name], explainer)
             parity = feature_parity(comparison, judged)
@@ -70,13 +75,15 @@ class ViewAudit:
         return ViewResult(parities, findings, self._ttl())
 
     def _compare(self, name: str) -> Comparison:
-        column = self._plan.column(name)
-        return compare(plain(self._log[column]), plain(self._baseline[column]))
+        column, asked = self._plan.column(name), pa.array(self._asked[name])
+        return compare(plain(self._log[column].take(asked)), plain(self._baseline[column].take(asked)))
 
     def _served_events(self) -> npt.NDArray[np.int64]:
-        if self._plan.on_demand or not self._features:
-            return np.full(self._log.num_rows, NO_TIME)
-        return microseconds(self._log[self._plan.column(self._features[0]) + TIMESTAMP_SUFFIX])
+        events = np.full(self._log.num_rows, NO_TIME)
+        for name in () if self._plan.on_demand else self._features:
+            here = microseconds(self._log[self._plan.column(name) + TIMESTAMP_SUFFIX])
+            events = np.maximum(events, here)
+        return events
 
     def _explainer(self, differing: dict[str, Indexes]) -> _Explainer | None:
         rows = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *differing.values()]))
@@ -133,15 +140,15 @@ class ViewAudit:
         if self._plan.on_demand or not self._features:
             return None
         present = any_present(self._baseline[self._plan.column(name)] for name in self._features)
-        return view_ttl(self._plan.alias, self._plan.ttl_microseconds, self._events, self._served_at, present)
+        rows = np.unique(np.concatenate(list(self._asked.values())))
+        ttl = self._plan.ttl_microseconds
+        return view_ttl(self._plan.alias, ttl, self._events[rows], self._served_at[rows], present[rows])
 
 
 class _Explainer:
     """Finds the evidence for cells of one view: the source is read once for all of its features."""
 
-    def __init__(  # noqa: PLR0913 - what one view's evidence is made of
-        self, source: SourceRows, keys: Indexes, rows: Indexes, ttl: int | None, precision: int
-    ) -> None:
+    def __init__(self, source: SourceRows, keys: Indexes, rows: Indexes, ttl: int | None, precision: int) -> None:
         self._source = source
         self._keys = keys
         self._rows = rows
@@ -168,6 +175,15 @@ class _Explainer:
             end_at=np.where(has_event, end_at, first_at),
             waiting_since=waiting,
         )
+
+
+def _asked(statuses: pa.ChunkedArray) -> Indexes:
+    """Give the rows of lookups that asked for a feature and were given it.
+
+    Rows under an earlier schema have no status; a feature that Feast left out of its response has INVALID.
+    """
+    given = pc.greater(pc.fill_null(statuses, 0), 0)
+    return np.flatnonzero(given.combine_chunks().to_numpy(zero_copy_only=False))
 
 
 def _precision(store: FeatureStore) -> int:

@@ -82,8 +82,10 @@ class SourceRows:
 
     def known_from(self, positions: Indexes) -> Times:
         """Give the time from which rows were known: the later of event and created."""
-        events = self.events[positions]
-        return events if self.created is None else np.maximum(events, self.created[positions])
+        events: Times = self.events[positions]
+        if self.created is None:
+            return events
+        return np.asarray(np.maximum(events, self.created[positions]), dtype=np.int64)
 
     def _step_back(self, positions: Indexes, keys: Indexes, at: Times, created: Times) -> Indexes:
         positions = positions.copy()

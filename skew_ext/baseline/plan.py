@@ -47,7 +47,7 @@ def plan_views(store: FeatureStore, service: FeatureService) -> list[ViewPlan]:
 
 
 def _plan(store: FeatureStore, projection: Any) -> ViewPlan:
-    view = get_feature_view_from_registry(store.registry, projection.name, store.project)
+    view: Any = get_feature_view_from_registry(store.registry, projection.name, store.project)
     on_demand = isinstance(view, OnDemandFeatureView)
     names = [] if on_demand else [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
     return ViewPlan(

@@ -64,7 +64,7 @@ def point_in_time(store: FeatureStore, service: FeatureService, views: Sequence[
 
 
 def _requested(service: FeatureService, views: Sequence[ViewPlan]) -> list[str] | FeatureService:
-    """References where they say all; the service itself where views are aliased or their keys renamed."""
+    """Give references where they say all; the service itself where views are aliased or their keys renamed."""
     plain = all(
         view.alias == view.view.name and all(ours == theirs for theirs, ours in view.join_keys.items())
         for view in views
@@ -88,7 +88,8 @@ def _entity_frame(rows: pa.Table, views: Sequence[ViewPlan]) -> pd.DataFrame:
     columns["event_timestamp"] = rows[LOG_TIMESTAMP]
     columns[ROW_ID] = pa.array(range(rows.num_rows), type=pa.int64())
     # A fresh frame for each retrieval: some stores change the one they are given.
-    return pa.table(columns).to_pandas(integer_object_nulls=True)
+    frame: pd.DataFrame = pa.table(columns).to_pandas(integer_object_nulls=True)
+    return frame
 
 
 def _retrieve(store: FeatureStore, requested: list[str] | FeatureService, entities: pd.DataFrame) -> pa.Table:
@@ -114,12 +115,11 @@ def _positions(retrieved: pa.Table, rows: int, baseline: Baseline) -> pa.Array:
 def _joined(parts: Iterable[Any]) -> pa.ChunkedArray:
     arrays = list(parts)
     if len({array.type for array in arrays}) > 1:
-        arrays = [array.cast(pa.unify_schemas(_schemas(arrays), promote_options="permissive")[0].type) for array in arrays]
+        # A chunk whose column is all null comes back with another type than its neighbours.
+        schemas = [pa.schema([("values", array.type)]) for array in arrays]
+        common = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+        arrays = [array.cast(common) for array in arrays]
     return pa.chunked_array(arrays)
-
-
-def _schemas(arrays: Iterable[pa.Array]) -> list[pa.Schema]:
-    return [pa.schema([("values", array.type)]) for array in arrays]
 
 
 def recompute_on_demand(view: ViewPlan, views: Sequence[ViewPlan], log: pa.Table, baseline: Baseline) -> None:

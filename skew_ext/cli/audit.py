@@ -37,7 +37,7 @@ _RANK = {"pass": 0, "warn": 1, "fail": 2}
 @click.option("--html", type=click.Path(), help="Write the report as a page.")
 @click.option("--json", "json_file", help="Write the report as JSON; - is standard output.")
 @click.pass_obj
-def audit(repo: Repo, *, start: datetime, end: datetime, **options: Any) -> None:
+def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> None:
     """Compare what was served with what training gets for the same keys and times, cell by cell, and say why.
 
     \b

@@ -9,8 +9,6 @@ import click
 from skew_ext.cli.output import console, write_json
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from skew_ext.cli.repo import Repo
 
 _JSON_HELP = "Write it as JSON; - is standard output."
@@ -25,7 +23,7 @@ def log() -> None:
 @click.argument("request_id")
 @click.option("--json", "json_file", help=_JSON_HELP)
 @click.pass_obj
-def show(repo: Repo, request_id: str, json_file: str | None) -> None:
+def show(repo: Repo, /, request_id: str, json_file: str | None) -> None:
     """Show one request as it was served: each feature's value, status and event time.
 
     \b
@@ -52,7 +50,7 @@ def show(repo: Repo, request_id: str, json_file: str | None) -> None:
 @click.option("--feature-service", help="Only lookups of this service.")
 @click.option("--json", "json_file", help=_JSON_HELP)
 @click.pass_obj
-def tail(repo: Repo, count: int, feature_service: str | None, json_file: str | None) -> None:
+def tail(repo: Repo, /, count: int, feature_service: str | None, json_file: str | None) -> None:
     """Show the latest rows, oldest first.
 
     \b
@@ -73,7 +71,7 @@ def tail(repo: Repo, count: int, feature_service: str | None, json_file: str | N
 @log.command()
 @click.option("--json", "json_file", help=_JSON_HELP)
 @click.pass_obj
-def stats(repo: Repo, json_file: str | None) -> None:
+def stats(repo: Repo, /, json_file: str | None) -> None:
     """Count what became of every row: accepted = stored + duplicate + dead_lettered + dropped + in_spool.
 
     \b

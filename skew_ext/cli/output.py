@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 STANDARD_OUTPUT = "-"
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[datetime]):
     """An ISO 8601 time; one without a zone is taken as UTC, and that is said."""
 
     name = "time"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--drain", is_flag=True, help="Stop when the spool is empty.")
 @click.pass_obj
-def ship(repo: Repo, *, drain: bool) -> None:
+def ship(repo: Repo, /, *, drain: bool) -> None:
     """Ship logged lookups to their destination: as a service until stopped, or with --drain until none is left.
 
     \b

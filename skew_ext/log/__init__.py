@@ -1,0 +1,1 @@
+"""The serving log: its columns, its destinations, and reading it back."""

@@ -73,10 +73,12 @@ class _Lookup:
         return cls(entry, vectors, GetOnlineFeaturesRequest.FromString(entry.record.request))
 
     def values(self, name: str) -> Sequence[Value]:
+        """Give a column that every response of this schema has."""
         if name not in self.vectors:
             msg = f"the response has no {name!r}, which its schema names"
             raise UnexpectedValueError(msg)
-        return self.vectors[name].values
+        values: Sequence[Value] = self.vectors[name].values
+        return values
 
 
 def decode(entries: Sequence[Entry], schema: LogSchema) -> pa.Table:
@@ -139,15 +141,20 @@ SYSTEM_FIELDS = (
 def _feature_columns(lookups: Sequence[_Lookup], feature: LoggedFeature) -> dict[str, pa.Array]:
     values: list[Value] = []
     events: list[int | None] = []
-    served: list[int] = []
+    served: list[int | None] = []
     for lookup in lookups:
-        values += lookup.values(feature.response_name)
-        vector = lookup.vectors[feature.response_name]
+        vector = lookup.vectors.get(feature.response_name)
+        if vector is None:
+            # Feast leaves python-mode outputs out of a response with full feature names.
+            vector = _nothing_served(lookup.entry.rows)
+            served += [None] * lookup.entry.rows
+        else:
+            served += [lookup.entry.record.served_at] * lookup.entry.rows
+        values += vector.values
         events += [event.seconds * _SECOND + event.nanos // 1000 or None for event in vector.event_timestamps]
-        served += [lookup.entry.record.served_at] * lookup.entry.rows
     array = to_arrow(values, feature.value_type)
     statuses = [
-        status(event, at, feature.ttl_microseconds, null=null)
+        int(FieldStatus.INVALID) if at is None else status(event, at, feature.ttl_microseconds, null=null)
         for null, event, at in zip(array.is_null().to_pylist(), events, served, strict=True)
     ]
     return {
@@ -155,6 +162,14 @@ def _feature_columns(lookups: Sequence[_Lookup], feature: LoggedFeature) -> dict
         feature.column + TIMESTAMP_SUFFIX: pa.array(events, type=MICROSECONDS),
         feature.column + STATUS_SUFFIX: pa.array(statuses, type=pa.int32()),
     }
+
+
+def _nothing_served(rows: int) -> GetOnlineFeaturesResponse.FeatureVector:
+    vector = GetOnlineFeaturesResponse.FeatureVector()
+    for _ in range(rows):
+        vector.values.add()
+        vector.event_timestamps.add()
+    return vector
 
 
 def status(event: int | None, served_at: int, ttl: int | None, *, null: bool) -> int:

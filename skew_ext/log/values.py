@@ -79,6 +79,7 @@ def _is_null(value: Value) -> bool:
 
 
 def _plain(values: Sequence[Value], field: str, *, repeated: bool) -> Iterable[Any]:
+    value: Any  # the stubs want each field's name spelled out
     for value in values:
         if value.HasField(field):
             content = getattr(value, field)
@@ -89,7 +90,7 @@ def _plain(values: Sequence[Value], field: str, *, repeated: bool) -> Iterable[A
             yield _widened(value, field)
 
 
-def _widened(value: Value, field: str) -> Any:
+def _widened(value: Any, field: str) -> Any:
     # Request data has no declared type when Feast converts it: an int for a float column arrives as an int64.
     given = value.WhichOneof("val")
     content = getattr(value, given)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from skew_ext.settings import SkewSettings
 
 logger = logging.getLogger("skew_ext")
+MOST_CONSTANTS = 1000
+"""How many encoded constants are kept: a model version per request must not grow them without bound."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -95,9 +97,7 @@ class Capture:
         key = (asked, lookup.project, lookup.full_feature_names, created)
         schema = self._schemas.get(key)
         if schema is None:
-            schema = resolve(
-                features, lookup.registry, lookup.project, full_feature_names=lookup.full_feature_names
-            )
+            schema = resolve(features, lookup.registry, lookup.project, full_feature_names=lookup.full_feature_names)
             if created is not None:
                 self._forget_old(created)
                 self._schemas[key] = schema
@@ -133,7 +133,7 @@ class Capture:
             )
         encoded = self._constants.get(key)
         if encoded is None:
-            if len(self._constants) > 1000:  # a model version per request must not grow this without bound
+            if len(self._constants) >= MOST_CONSTANTS:
                 self._constants.clear()
             encoded = self._constants[key] = json.dumps(key).encode()
         return encoded
@@ -183,4 +183,5 @@ def _request_data(schema: LogSchema, lookup: Lookup) -> bytes:
         # The same conversion that Feast makes for its transforms: what they saw is what is logged.
         values = python_values_to_proto_values(list(lookup.column(column.name)), ValueType.UNKNOWN)
         request.request_context[column.name].val.extend(values)
-    return request.SerializeToString()
+    encoded: bytes = request.SerializeToString()
+    return encoded

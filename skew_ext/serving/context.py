@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skew_ext.clock import as_utc
 
@@ -58,7 +58,7 @@ def request_context(
     served_at
         For replay and tests: the time of serving. A naive time is taken as UTC.
     """
-    given = {
+    given: dict[str, Any] = {
         "request_id": request_id,
         "model_name": model_name,
         "model_version": model_version,

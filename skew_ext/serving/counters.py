@@ -32,6 +32,7 @@ class Counters:
         _SLOT.pack_into(self._map, offset, _SLOT.unpack_from(self._map, offset)[0] + rows)
 
     def close(self) -> None:
+        """Let go of the file; what was counted stays in it."""
         self._map.close()
 
 

@@ -1,4 +1,4 @@
-"""Enforcement at serving: is the shared transform that runs here the one that is registered?"""
+"""Enforcement at serving: the shared transform that runs here must be the one that is registered."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def _start(spool: SpoolDirectory) -> None:
     if is_held(spool.shipper_lock):
         return
     with (spool.path / "shipper.log").open("ab") as log:
-        subprocess.Popen(  # noqa: S603 - our own module, and a path that is an argument, not a command
+        subprocess.Popen(
             [sys.executable, "-m", SHIPPER_MODULE, str(spool.path)],
             stdin=subprocess.DEVNULL,
             stdout=log,

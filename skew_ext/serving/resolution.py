@@ -30,9 +30,7 @@ def resolve(
         project=project,
         feature_service=features.name if isinstance(features, FeatureService) else "",
         features=tuple(_feature(reference, views, full_feature_names=full_feature_names) for reference in references),
-        join_keys=tuple(
-            Column(name, kind.name) for name, kind in sorted(key_types.items()) if name != DUMMY_ENTITY_ID
-        ),
+        join_keys=tuple(Column(name, kind.name) for name, kind in sorted(key_types.items()) if name != DUMMY_ENTITY_ID),
         request_data=tuple(_request_columns(on_demand, request_data)),
         transforms=tuple(_transforms(on_demand)),
     )

@@ -40,22 +40,27 @@ class SpoolDirectory:
 
     @property
     def marker(self) -> Path:
+        """The file that says whose spool this is."""
         return self.path / "spool.json"
 
     @property
     def schemas(self) -> Path:
+        """The folder of schemas."""
         return self.path / "schemas"
 
     @property
     def writers(self) -> Path:
+        """The folder of writers."""
         return self.path / "writers"
 
     @property
     def ledger(self) -> Path:
+        """The shipper's ledger."""
         return self.path / "ledger.json"
 
     @property
     def shipper_lock(self) -> Path:
+        """The file that the one shipper holds locked."""
         return self.path / "shipper.lock"
 
     @property
@@ -65,6 +70,7 @@ class SpoolDirectory:
 
     @property
     def dead_letters(self) -> Path:
+        """The folder of records that could not be decoded, each with its reason."""
         return self.path / "dead_letters"
 
     def create(self, project: str, shipping: dict[str, Any]) -> None:

@@ -49,7 +49,7 @@ class LoggedFeatureStore(FeatureStore):
         self._labels = {"model_name": model_name, "model_version": model_version, "environment": environment}
         self._lookups = LookupLogger(repo_settings(self.config, **self._labels))
 
-    def get_online_features(  # type: ignore[override]
+    def get_online_features(
         self,
         features: list[str] | FeatureService,
         entity_rows: Any,
@@ -69,7 +69,7 @@ class LoggedFeatureStore(FeatureStore):
             self._lookups.after(lookup, response)
             return response
 
-    async def get_online_features_async(  # type: ignore[override]
+    async def get_online_features_async(
         self,
         features: list[str] | FeatureService,
         entity_rows: Any,
@@ -91,7 +91,9 @@ class LoggedFeatureStore(FeatureStore):
 
     def _context(self, request_id: str | None) -> AbstractContextManager[Any]:
         outer = current()
-        labels = {name: value for name, value in self._labels.items() if value and getattr(outer, name) is None}
+        labels: dict[str, Any] = {
+            name: value for name, value in self._labels.items() if value and getattr(outer, name) is None
+        }
         if request_id is None and not labels:
             return nullcontext()
         return request_context(request_id=request_id, **labels)

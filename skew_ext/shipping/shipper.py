@@ -154,7 +154,8 @@ class Shipper:
 
     def _round(self, ledger: Ledger) -> bool:
         """Ship one batch of each writer; say whether any had something."""
-        return any([self._ship_writer(WriterReader(folder), ledger) for folder in self.spool.writer_folders()])
+        moved = [self._ship_writer(WriterReader(folder), ledger) for folder in self.spool.writer_folders()]
+        return any(moved)
 
     def _ship_writer(self, reader: WriterReader, ledger: Ledger) -> bool:
         entry = ledger.entry(reader.name)
@@ -231,7 +232,7 @@ class Shipper:
                 path.unlink()
 
     def _retire(self, reader: WriterReader, ledger: Ledger) -> None:
-        """A dead writer whose segments are all stored: keep its counters and what it lost, delete its folder."""
+        """Close a dead writer's account, all of it being stored: keep its counters and losses, delete its folder."""
         counters = read_counters(reader.folder / "state")
         lost = lost_rows(counters, ledger.entry(reader.name).found_rows)
         ledger.outcome.add(Outcome(dropped=lost))

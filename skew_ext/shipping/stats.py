@@ -33,8 +33,13 @@ class LogStats:
     @property
     def unaccounted(self) -> int:
         """Rows that the law misses: 0, or there is a bug."""
-        return self.accepted - self.stored - self.duplicate - self.dead_lettered - self.in_spool - sum(
-            self.dropped.values()
+        return (
+            self.accepted
+            - self.stored
+            - self.duplicate
+            - self.dead_lettered
+            - self.in_spool
+            - sum(self.dropped.values())
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from skew_ext import read_log
+from skew_ext.serving.record import Record
 from skew_ext.serving.spool import SpoolDirectory, segments
 from skew_ext.shipping.ledger import Ledger, Position
 from skew_ext.shipping.shipper import Shipper
@@ -85,7 +86,7 @@ def test_a_server_that_ends_leaves_all_it_served(repo: Repo) -> None:
 
 def test_a_killed_shipper_neither_loses_nor_doubles(repo: Repo) -> None:
     server = start_serving(repo, 3000)
-    chance = random.Random(20260301)
+    chance = random.Random(20260301)  # noqa: S311 - where the signal falls
     for _ in range(4):
         shipper = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "skew_ext.shipping", str(spool(repo))])
         time.sleep(2.5 + chance.random())
@@ -151,8 +152,6 @@ lookup()
 
 
 def test_a_poison_record_is_set_aside_and_the_rest_is_stored(repo: Repo) -> None:
-    from skew_ext.serving.record import Record
-
     logger = repo.store.provider.lookups.capture  # type: ignore[attr-defined]
     for _ in range(5):
         repo.store.get_online_features(["stats:rating"], [{"driver": 1}])

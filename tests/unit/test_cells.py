@@ -20,7 +20,9 @@ def kinds(served: pa.Array, baseline: pa.Array) -> str:
     """Give one letter a cell: same, rounding, different."""
     result = compare(served, baseline)
     assert not (result.same & result.rounding).any()
-    return "".join("s" if same else "r" if near else "d" for same, near in zip(result.same, result.rounding, strict=True))
+    return "".join(
+        "s" if same else "r" if near else "d" for same, near in zip(result.same, result.rounding, strict=True)
+    )
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,10 @@ def plain_latest(rows: list[tuple[int, int, int]], key: int, at: int, ttl: int |
 
 @given(ROWS, CELLS, st.none() | st.integers(0, 10), st.booleans())
 def test_latest_is_the_point_in_time_row(
-    rows: list[tuple[int, int, int]], cells: list[tuple[int, int]], ttl: int | None, known: bool
+    rows: list[tuple[int, int, int]],
+    cells: list[tuple[int, int]],
+    ttl: int | None,
+    known: bool,  # noqa: FBT001 - Hypothesis passes it
 ) -> None:
     table = source(rows)
     keys, at = (np.array([cell[place] for cell in cells], dtype=np.int64) for place in range(2))
@@ -64,9 +67,7 @@ def test_first_after_is_the_earliest_newer_row_known_by_then(
     keys, events = (np.array([cell[place] for cell in cells], dtype=np.int64) for place in range(2))
     found = table.first_after(keys, events, np.full(len(cells), until))
     for place, (key, event) in enumerate(cells):
-        newer = sorted(
-            row[1:] for row in rows if row[0] == key and row[1] > event and max(row[1], row[2]) <= until
-        )
+        newer = sorted(row[1:] for row in rows if row[0] == key and row[1] > event and max(row[1], row[2]) <= until)
         position = int(found[place])
         assert (None if position < 0 else int(table.events[position])) == (newer[0][0] if newer else None)
 

@@ -23,7 +23,9 @@ def test_absolute_paths_stay(tmp_path: Path) -> None:
 
 
 def test_overrides_win_and_none_does_not(tmp_path: Path) -> None:
-    settings = settings_from({"model_name": "delay", "model_version": "v1"}, tmp_path, model_version="v2", model_name=None)
+    settings = settings_from(
+        {"model_name": "delay", "model_version": "v1"}, tmp_path, model_version="v2", model_name=None
+    )
     assert (settings.model_name, settings.model_version) == ("delay", "v2")
 
 
@@ -31,7 +33,10 @@ def test_overrides_win_and_none_does_not(tmp_path: Path) -> None:
     ("raw", "says"),
     [
         ({"spol": "x"}, r"skew\.spol is not a setting \(did you mean 'spool'\?\)"),
-        ({"destination": {"type": "parquet", "pth": "x"}}, r"skew\.destination\.pth is not a setting \(did you mean 'path'"),
+        (
+            {"destination": {"type": "parquet", "pth": "x"}},
+            r"skew\.destination\.pth is not a setting \(did you mean 'path'",
+        ),
         ({"destination": {"type": "kafka"}}, r"skew\.destination\.type = 'kafka' does not fit"),
         ({"sample_rate": 1.5}, r"skew\.sample_rate = 1\.5 does not fit: input should be less than or equal to 1"),
         ({"on_transform_mismatch": "explode"}, r"skew\.on_transform_mismatch = 'explode' does not fit"),

@@ -76,9 +76,7 @@ def test_after_close_lookups_are_counted_as_closed(spool: SpoolDirectory) -> Non
 
 def test_threads_lose_nothing(spool: SpoolDirectory) -> None:
     writer = SpoolWriter(spool, segment_bytes=16 * KIB, max_bytes=4096 * KIB)
-    threads = [
-        threading.Thread(target=lambda: [writer.append(PAYLOAD, rows=1) for _ in range(300)]) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: [writer.append(PAYLOAD, rows=1) for _ in range(300)]) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from skew_ext.audit.cells import is_null
 from skew_ext.audit.causes.cells import nothing
+from skew_ext.audit.cells import is_null
 
 if TYPE_CHECKING:
     from skew_ext.audit.causes.cells import DifferingCells, Mask

@@ -70,7 +70,7 @@ class DifferingCells:
     @property
     def has_event(self) -> Mask:
         """Cells that were served with an event time."""
-        return self.served_event != NO_TIME
+        return np.asarray(self.served_event != NO_TIME, dtype=bool)
 
     def take(self, places: npt.NDArray[np.int64]) -> DifferingCells:
         """Give some of the cells."""
@@ -102,7 +102,7 @@ def nothing(cells: DifferingCells) -> Mask:
     return np.zeros(len(cells), dtype=bool)
 
 
-def is_at_served_event(cells: DifferingCells, evidence: Evidence, positions: Times) -> Mask:
+def is_at_served_event(evidence: Evidence, positions: Times) -> Mask:
     """Say where the row at a position is one of those with the served event time."""
     return (positions >= evidence.first_at) & (positions < evidence.end_at)
 

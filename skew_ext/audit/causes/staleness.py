@@ -18,7 +18,7 @@ def restated(cells: DifferingCells) -> Mask:
     evidence = cells.evidence
     if evidence is None or evidence.source.created is None:
         return nothing(cells)
-    same_event = is_at_served_event(cells, evidence, evidence.training)
+    same_event = is_at_served_event(evidence, evidence.training)
     return cells.has_event & same_event & _created_after(cells, evidence, evidence.training)
 
 
@@ -30,7 +30,7 @@ def late_arrival(cells: DifferingCells) -> Mask:
     late = _created_after(cells, evidence, evidence.training) & _later_than_served(cells, evidence, evidence.training)
     served_nothing = ~cells.has_event & cells.served_null
     same_event = np.where(
-        evidence.known >= 0, is_at_served_event(cells, evidence, evidence.known) | served_nothing, served_nothing
+        evidence.known >= 0, is_at_served_event(evidence, evidence.known) | served_nothing, served_nothing
     )
     return late & same_event & matches(evidence.values, evidence.known, cells.served)
 

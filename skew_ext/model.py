@@ -113,8 +113,10 @@ class Distribution:
 
 @dataclass(frozen=True)
 class ViewTtl:
-    """One view's TTL in practice. `matrix` counts rows: served or not, baseline present or not.
+    """One view's TTL in practice.
 
+    `matrix` counts rows under `served_inside`, `served_outside`, `absent_inside` and `absent_outside`: whether the
+    online store had a row, and whether training has a value within the TTL.
     `ttl_seconds` is None for a view without TTL. `staleness_seconds` is serving time minus served event time.
     """
 

@@ -1,0 +1,136 @@
+"""The findings in the order of harm, with how much of what was served each concerns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skew_ext.model import AuditReport, FeatureParity, Finding
+from skew_ext.report import words
+
+SEVERITIES = ("fail", "warn", "info")
+SAME_RATE = 0.1
+"""Rates that differ by less than this share of the larger one are told as one."""
+NAMES_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How many of the compared cells a finding concerns; at least one."""
+
+    cells: int
+    compared: int
+
+    @property
+    def rate(self) -> float:
+        """The share of the compared cells."""
+        return self.cells / self.compared
+
+    def like(self, other: Extent) -> bool:
+        """Whether both rates would be told as the same one."""
+        return abs(self.rate - other.rate) <= SAME_RATE * max(self.rate, other.rate)
+
+
+@dataclass(frozen=True)
+class Harm:
+    """One finding, or several of one view that have one cause and about one rate."""
+
+    findings: tuple[Finding, ...]
+    extents: tuple[Extent, ...]
+    parities: tuple[FeatureParity, ...]
+    view: str | None
+
+    @property
+    def first(self) -> Finding:
+        """The finding that speaks for all."""
+        return self.findings[0]
+
+    @property
+    def extent(self) -> Extent | None:
+        """All cells that the findings concern together; None where they are not about cells."""
+        if not self.extents:
+            return None
+        return Extent(sum(one.cells for one in self.extents), sum(one.compared for one in self.extents))
+
+    @property
+    def what(self) -> str:
+        """Name what differs: a feature, or a view and the first few of its features."""
+        names = [finding.feature for finding in self.findings if finding.feature]
+        if len(names) < 2 or self.view is None:  # noqa: PLR2004 - one name needs no list
+            return ", ".join(names) or "The whole audit"
+        short = [name.removeprefix(f"{self.view}__") for name in names]
+        more = f" and {len(short) - NAMES_SHOWN} more" if len(short) > NAMES_SHOWN else ""
+        return f"{self.view}: {', '.join(short[:NAMES_SHOWN])}{more}"
+
+    @property
+    def why(self) -> str:
+        """Say the cause in a few words, or what the finding says where it has none."""
+        cause, others = self.first.cause, len(self.findings) - 1
+        if cause in words.CAUSES:
+            return f"{words.CAUSES[cause]} ({cause})"
+        return f"{self.first.message}, and {words.plural(others, 'other')} alike" if others else self.first.message
+
+    @property
+    def lag(self) -> float | None:
+        """How late the rows of a stale online store were, in seconds, at the worst feature's 95th percentile."""
+        lags = [one.lag.p95 for one in self.parities if one.lag]
+        return max(lags) if lags and self.first.cause == "stale_online" else None
+
+    @property
+    def remedies(self) -> list[str]:
+        """Every remedy once."""
+        return list(dict.fromkeys(finding.remedy for finding in self.findings))
+
+    @property
+    def _kind(self) -> tuple[str, str, str | None, str | None]:
+        return self.first.code, self.first.severity, self.first.cause, self.view
+
+    def takes(self, other: Harm) -> bool:
+        """Whether `other` is told in the same row: of one view, code and severity, at about one rate if at any."""
+        if self.view is None or self._kind != other._kind:
+            return False
+        if self.extents and other.extents:
+            return self.extents[0].like(other.extents[0])
+        return not self.extents and not other.extents
+
+    def with_also(self, other: Harm) -> Harm:
+        """Give both as one."""
+        return Harm(
+            self.findings + other.findings, self.extents + other.extents, self.parities + other.parities, self.view
+        )
+
+
+def harms(report: AuditReport) -> list[Harm]:
+    """Give the findings, the gravest first: by severity, then by how many cells they concern."""
+    folded: list[Harm] = []
+    for finding in report.findings:
+        one = _harm(finding, report)
+        place = next((at for at, other in enumerate(folded) if other.takes(one)), None)
+        if place is None:
+            folded.append(one)
+        else:
+            folded[place] = folded[place].with_also(one)
+    return sorted(folded, key=_gravity)
+
+
+def _gravity(harm: Harm) -> tuple[int, int]:
+    return SEVERITIES.index(harm.first.severity), -(harm.extent.cells if harm.extent else 0)
+
+
+def _harm(finding: Finding, report: AuditReport) -> Harm:
+    parities = tuple(one for one in report.parity.features if _concerns(finding, one))
+    cells = sum(one.causes.get(finding.cause or "", 0) for one in parities)
+    compared = sum(one.compared for one in parities)
+    extents = (Extent(cells, compared),) if cells else ()
+    single = len(parities) == 1 and parities[0].feature == finding.feature
+    return Harm((finding,), extents, parities, _view_of(finding.feature or "", report) if single else None)
+
+
+def _concerns(finding: Finding, one: FeatureParity) -> bool:
+    name = finding.feature
+    return name is not None and (one.feature == name or one.feature.startswith(f"{name}__"))
+
+
+def _view_of(feature: str, report: AuditReport) -> str:
+    """Give the feature's view: a known one where that fits, since both names may hold two underscores."""
+    known = [one.view for one in report.ttl if feature.startswith(f"{one.view}__")]
+    return max(known, key=len, default=feature.partition("__")[0])

@@ -1,0 +1,110 @@
+"""The report as one HTML page: no script, no request, and every name and value in it escaped."""
+
+from __future__ import annotations
+
+import html
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
+
+from skew_ext.model import AuditReport, DistributionRow, Example, FeatureParity
+from skew_ext.report import harm, summary, words
+
+MOST_EXAMPLES = 10
+MOST_OF_ALL = 400
+"""So many examples fit a page that can be mailed, whatever the number of features; each keeps at least three."""
+URGENCY = ("act", "watch", "too_few", "pass")
+LABELS = {"pass": "Pass", "warn": "Warn", "fail": "Fail", "info": "Info"}
+
+
+def page(report: AuditReport) -> str:
+    """Give the whole page."""
+    return _template().render(_context(report))
+
+
+def embedded(report: AuditReport) -> str:
+    """Give the page for a notebook, in a frame of its own: neither its style nor the notebook's reaches the other."""
+    style = "width:100%;height:720px;border:1px solid #8884;border-radius:8px"
+    return f'<iframe sandbox title="skew audit" style="{style}" srcdoc="{html.escape(page(report))}"></iframe>'
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FunctionLoader(lambda name: files("skew_ext.report").joinpath(name).read_text("utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": words.count,
+        "percent": words.percent,
+        "duration": words.duration,
+        "moment": words.moment,
+        "figure": words.figure,
+        "probability": words.probability,
+        "cell": words.cell,
+        "entity": words.key,
+        "name": _breakable,
+        "opening": _opening,  # jinja's own capitalize makes "TTL" into "ttl"
+    }
+    return environment.get_template("template.html.j2")
+
+
+def _context(report: AuditReport) -> dict[str, Any]:
+    features = sorted(report.parity.features, key=lambda one: -one.rate)
+    return {
+        "report": report,
+        "labels": LABELS,
+        "meanings": words.CAUSES,
+        "sentence": summary.sentence(report),
+        "harms": harm.harms(report),
+        "causes": _bars(report),
+        "fine": summary.fine(report),
+        "unchecked": summary.unchecked(report),
+        "differing": [one for one in features if one.mismatched],
+        "same": sorted((one for one in features if not one.mismatched), key=lambda one: one.feature),
+        "widest": max((one.ci95[1] for one in features if one.mismatched), default=1.0),
+        "examples": _examples(features),
+        "matrix": sorted({name for one in report.ttl for name in one.matrix}),
+        "distributions": [
+            ("Skew", "served values against the baseline of the same rows", _split(report.distribution.skew)),
+            ("Drift", "served values against the training set", _split(report.distribution.drift)),
+        ],
+    }
+
+
+def _examples(features: list[FeatureParity]) -> list[tuple[FeatureParity, list[Example]]]:
+    shown = [one for one in features if one.examples]
+    most = max(3, min(MOST_EXAMPLES, MOST_OF_ALL // max(len(shown), 1)))
+    return [(one, one.examples[:most]) for one in shown]
+
+
+def _breakable(name: str) -> Markup:
+    """Escape a name and let it break after its underscores, which browsers do not do by themselves."""
+    return Markup("_<wbr>").join(escape(name).split("_"))
+
+
+def _opening(text: str) -> str:
+    """Begin with a capital, as a sentence does, unless it begins with a name such as trip__km."""
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text
+
+
+def _bars(report: AuditReport) -> list[dict[str, Any]]:
+    """Give each cause with its share of the compared cells, and its bar's length against the longest one's."""
+    ranked = summary.causes(report)
+    longest = ranked[0][1] if ranked else 1
+    return [
+        {"name": name, "cells": cells, "rate": cells / max(report.parity.cells, 1), "length": 100 * cells / longest}
+        for name, cells in ranked
+    ]
+
+
+def _split(rows: list[DistributionRow]) -> tuple[list[DistributionRow], list[DistributionRow]]:
+    """Part the rows that want a look, the most urgent first, from those that pass."""
+    ranked = sorted(rows, key=lambda row: (URGENCY.index(row.verdict), -(row.psi or 0.0), row.feature))
+    return [row for row in ranked if row.verdict != "pass"], [row for row in ranked if row.verdict == "pass"]

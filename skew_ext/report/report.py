@@ -1,0 +1,46 @@
+"""The report of an audit: its data, and the forms it can be read in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from skew_ext.model import AuditReport
+from skew_ext.report import as_json, frames, html
+
+
+@dataclass(frozen=True)
+class Report(AuditReport):
+    """What an audit found: for machines (`to_json`), for people (`to_html`, notebooks), for analysis (`to_frames`)."""
+
+    @classmethod
+    def of(cls, audit: AuditReport) -> Report:
+        """Give an audit's data the forms of a report."""
+        return cls(**{field.name: getattr(audit, field.name) for field in fields(audit)})
+
+    def to_json(self) -> str:
+        """Give the report as strict JSON, schema 1: what `skew audit --json` prints.
+
+        NaN and the infinities are the strings "NaN", "Infinity" and "-Infinity"; bytes are `{"base64": "..."}`; times
+        are ISO 8601 in UTC with microseconds.
+        """
+        return as_json.dumps(self)
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the report as one HTML file that needs no other, runs no script and can be mailed; give its path.
+
+        Up to ten examples of each feature are in it; `to_json` and `to_frames` have all that the audit kept.
+        """
+        target = Path(path)
+        # A value may hold a lone surrogate, which UTF-8 cannot: it is written as an escape, not an error.
+        target.write_text(html.page(self), encoding="utf-8", errors="backslashreplace")
+        return target
+
+    def to_frames(self) -> dict[str, pd.DataFrame]:
+        """Give the report as data frames: parity, causes, examples, findings, distribution and ttl."""
+        return frames.frames(self)
+
+    def _repr_html_(self) -> str:
+        return html.embedded(self)

@@ -1,0 +1,283 @@
+"""`@feature_transform`: one pure function, run the same in pipelines, in training and at serving."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FunctionType, MappingProxyType
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from skew_ext.errors import TransformError, nearest
+from skew_ext.transform import batches
+from skew_ext.transform.fingerprint import fingerprint_of
+from skew_ext.transform.reading import read_column
+from skew_ext.transform.types import Array, Column, ColumnType, column_type
+from skew_ext.transform.writing import ColumnList, check_output, scatter, to_python
+
+if TYPE_CHECKING:
+    from feast import FeatureView, OnDemandFeatureView, RequestSource
+    from feast.feature_view_projection import FeatureViewProjection
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+Batch = TypeVar("Batch")
+
+
+class FeatureTransform(Protocol[P, R_co]):
+    """A function with its contract attached: what `@feature_transform` gives back.
+
+    Called as a function it is the function, on numpy arrays of the declared dtypes. `inputs` and `outputs` give each
+    column's declared type by name.
+    """
+
+    __name__: str
+    __qualname__: str
+    __module__: str
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    version: str
+    fingerprint: str
+    reference: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Compute on numpy arrays, as the function is written."""
+        ...
+
+    def on_batch(self, batch: Batch) -> Batch:
+        """Compute on a pandas DataFrame, a pyarrow Table or a mapping of columns; give the outputs as the same."""
+        ...
+
+    def on_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Compute on one row of Python values; None is null."""
+        ...
+
+    def on_demand(self, columns: Mapping[str, Sequence[Any]], names: Mapping[str, str]) -> dict[str, list[Any]]:
+        """Compute on the columns that Feast's python mode hands over; registered sources call this."""
+        ...
+
+    def on_demand_feature_view(
+        self, *, name: str, sources: list[FeatureView | FeatureViewProjection | RequestSource], **feast: Any
+    ) -> OnDemandFeatureView:
+        """Give Feast's on-demand view of this transform."""
+        ...
+
+
+class Contract:
+    """A function, its declared columns, and the ways to run it."""
+
+    def __init__(
+        self, function: FunctionType, inputs: Mapping[str, object], outputs: Mapping[str, object], version: str
+    ) -> None:
+        self.function = function
+        self.reference = f"{function.__module__}:{function.__qualname__}"
+        self.version = version
+        self.input_types = self._types(inputs, "inputs")
+        self.output_types = self._types(outputs, "outputs")
+        self._check_signature()
+
+    def _types(self, declared: Mapping[str, object], side: str) -> dict[str, ColumnType]:
+        if not declared:
+            raise TransformError(f"{self.reference}: {side} must map at least one column name to its type")
+        return {name: column_type(kind, f"{self.reference} {name}") for name, kind in declared.items()}
+
+    def _check_signature(self) -> None:
+        parameters = inspect.signature(self.function).parameters
+        for name, parameter in parameters.items():
+            if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                raise TransformError(f"{self.reference} takes {parameter}; name each input instead")
+            if name not in self.input_types and parameter.default is parameter.empty:
+                hint = nearest(name, self.input_types)
+                raise TransformError(f"{self.reference} takes {name!r}, which inputs does not declare{hint}")
+        for name in self.input_types:
+            if name not in parameters:
+                hint = nearest(name, parameters)
+                raise TransformError(f"{self.reference} declares input {name!r} but does not take it{hint}")
+
+    def describe(self) -> dict[str, Any]:
+        """Give the declared side of the contract, for the fingerprint."""
+        return {
+            "inputs": {name: kind.name for name, kind in self.input_types.items()},
+            "outputs": {name: kind.name for name, kind in self.output_types.items()},
+            "version": self.version,
+        }
+
+    def on_batch(self, batch: Batch) -> Batch:
+        """Compute on a whole batch, and give the outputs in a container of the same kind.
+
+        Parameters
+        ----------
+        batch
+            A pandas DataFrame, a pyarrow Table, or a mapping of column names to sequences; columns that are not
+            inputs are ignored.
+
+        Returns
+        -------
+        The output columns alone, row for row: a DataFrame with the same index, a Table of the declared types, or a
+        dict of numpy arrays (masked where the declared type has no null of its own).
+
+        Raises
+        ------
+        TransformError
+            A column is missing or does not fit its declared type, or the function breaks its contract.
+        """
+        columns = self._read(batches.column_names(batch), lambda name: batches.column(batch, name))
+        return batches.like(batch, self.compute(columns), self.output_types)
+
+    def on_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Compute on one row of Python values, None for null; see `on_batch` for the errors."""
+        columns = self._read(row.keys(), lambda name: [row[name]])
+        return {name: to_python(column, self.output_types[name])[0] for name, column in self.compute(columns).items()}
+
+    def on_demand(self, columns: Mapping[str, Sequence[Any]], names: Mapping[str, str]) -> dict[str, list[Any]]:
+        """Compute on Feast's columns; `names` gives, for an input, the column that carries it where that is longer."""
+        found = {name: names[name] if names.get(name) in columns else name for name in self.input_types}
+        read = self._read(columns.keys() | found.keys(), lambda name: columns[found[name]])
+        return {name: ColumnList(column, self.output_types[name]) for name, column in self.compute(read).items()}
+
+    def on_demand_feature_view(
+        self, *, name: str, sources: list[FeatureView | FeatureViewProjection | RequestSource], **feast: Any
+    ) -> OnDemandFeatureView:
+        """Give Feast's on-demand view of this transform.
+
+        Its registered source imports the function, and carries the fingerprint, so that `feast apply` sees an edit of
+        the function or of anything that it uses.
+
+        Parameters
+        ----------
+        name
+            The view's name.
+        sources
+            Feature views, their projections, and request sources, which together give each input once.
+        **feast
+            Further arguments of `feast.OnDemandFeatureView`: description, tags, owner...
+
+        Raises
+        ------
+        TransformError
+            An input is in no source, in two, or of another type there; or the function cannot be imported by name.
+        """
+        from skew_ext.transform.on_demand import on_demand_feature_view  # noqa: PLC0415 - the only door to Feast
+
+        return on_demand_feature_view(self, name=name, sources=sources, feast=feast)
+
+    def _read(self, given: Iterable[str], column: Callable[[str], Any]) -> dict[str, Column]:
+        names = set(given)
+        columns: dict[str, Column] = {}
+        for name, kind in self.input_types.items():
+            if name not in names:
+                raise TransformError(f"{self.reference}: column {name!r} is missing{nearest(name, names)}")
+            columns[name] = read_column(column(name), kind, f"{self.reference}: {name!r}")
+        return columns
+
+    def compute(self, columns: Mapping[str, Column]) -> dict[str, Column]:
+        """Run the function on columns of the declared types, and check what it returns."""
+        rows = self._rows(columns)
+        absent = _absent(columns)
+        if absent is None:
+            return self._call({name: column.data for name, column in columns.items()}, rows)
+        present = {name: np.ascontiguousarray(column.data[~absent]) for name, column in columns.items()}
+        outputs = self._call(present, rows - int(absent.sum()))
+        return {name: scatter(column, self.output_types[name], absent) for name, column in outputs.items()}
+
+    def _rows(self, columns: Mapping[str, Column]) -> int:
+        lengths = {name: len(column.data) for name, column in columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise TransformError(f"{self.reference}: the inputs differ in length: {lengths}")
+        return next(iter(lengths.values()))
+
+    def _call(self, arrays: Mapping[str, Array], rows: int) -> dict[str, Column]:
+        try:
+            # At the edges of arithmetic the result is IEEE 754's; a warning at serving would tell nobody anything.
+            with np.errstate(all="ignore"):
+                returned = self.function(**{name: _read_only(array) for name, array in arrays.items()})
+        except TransformError:
+            raise
+        except Exception as error:
+            raise TransformError(f"{self.reference} failed: {type(error).__name__}: {error}") from error
+        return self._checked(returned, rows)
+
+    def _checked(self, returned: Any, rows: int) -> dict[str, Column]:
+        if isinstance(returned, np.ndarray) and len(self.output_types) == 1:
+            returned = {next(iter(self.output_types)): returned}
+        if not isinstance(returned, Mapping) or returned.keys() != self.output_types.keys():
+            got = sorted(returned) if isinstance(returned, Mapping) else type(returned).__name__
+            raise TransformError(f"{self.reference} returned {got}, not the outputs {sorted(self.output_types)}")
+        return {
+            name: check_output(returned[name], kind, rows, f"{self.reference}: output {name!r}")
+            for name, kind in self.output_types.items()
+        }
+
+
+def _absent(columns: Mapping[str, Column]) -> npt.NDArray[np.bool_] | None:
+    masks = [column.null for column in columns.values() if column.null is not None]
+    return np.asarray(np.any(masks, axis=0)) if masks else None
+
+
+def _read_only(array: Array) -> Array:
+    # A view of our own: the function cannot change its inputs, and the caller's array stays as it was.
+    view: Array = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def feature_transform(
+    *, inputs: Mapping[str, object], outputs: Mapping[str, object], version: str = "1"
+) -> Callable[[Callable[P, R_co]], FeatureTransform[P, R_co]]:
+    """Declare a function a shared transform.
+
+    The function takes one numpy array for each input, by name, and returns a dict with one array for each output (or
+    the array alone, where there is one output). It is column-wise: an output's row depends on the inputs' same row and
+    nothing else. What it uses must be defined above it, so that its fingerprint can be taken as it is declared.
+
+    Parameters
+    ----------
+    inputs, outputs
+        Each column's type: a Feast type (`feast.types.Float64`) or its name ("Float64"). `skew_ext.transform.types`
+        says which types there are, and how null reaches the function in each.
+    version
+        The transform's version, for people: a part of the fingerprint.
+
+    Returns
+    -------
+    A decorator that gives back the same function, with the members of `FeatureTransform` attached.
+
+    Raises
+    ------
+    TransformError
+        The declaration does not fit the function, or something that it uses cannot be fingerprinted.
+
+    Examples
+    --------
+    >>> @feature_transform(inputs={"miles": "Float64"}, outputs={"kilometres": "Float64"})
+    ... def kilometres(miles):
+    ...     return miles * 1.609344
+    >>> kilometres.on_row({"miles": 100.0})
+    {'kilometres': 160.9344}
+    >>> kilometres.on_batch({"miles": [1.0, None]})
+    {'kilometres': array([1.609344,      nan])}
+    """
+
+    def declare(function: Callable[P, R_co]) -> FeatureTransform[P, R_co]:
+        if not isinstance(function, FunctionType):
+            raise TransformError(f"feature_transform takes a function, not {type(function).__name__}")
+        contract = Contract(function, inputs, outputs, version)
+        _attach(function, contract)
+        return cast("FeatureTransform[P, R_co]", function)
+
+    return declare
+
+
+def _attach(function: Any, contract: Contract) -> None:
+    declared = contract.describe()
+    function.inputs = MappingProxyType(declared["inputs"])
+    function.outputs = MappingProxyType(declared["outputs"])
+    function.version = contract.version
+    function.reference = contract.reference
+    function.fingerprint = fingerprint_of(contract.function, declared)
+    function.on_batch = contract.on_batch
+    function.on_row = contract.on_row
+    function.on_demand = contract.on_demand
+    function.on_demand_feature_view = contract.on_demand_feature_view

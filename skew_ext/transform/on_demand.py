@@ -1,0 +1,136 @@
+"""A shared transform as Feast's on-demand view: the only module of this package that imports Feast.
+
+Feast rebuilds a view's function by executing its registered text, where no global of the original is to be seen, and
+tells an edit by that text alone. So the text is generated: it imports the shared function inside its body, and carries
+the fingerprint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from feast import FeatureView, Field, OnDemandFeatureView, RequestSource, types
+from feast.feature_view_projection import FeatureViewProjection
+from feast.transformation.python_transformation import PythonTransformation
+
+from skew_ext.errors import TransformError, nearest
+
+if TYPE_CHECKING:
+    from skew_ext.transform.contract import Contract
+
+FINGERPRINT_TAG: Final = "skew.fingerprint"
+TRANSFORM_TAG: Final = "skew.transform"
+VERSION_TAG: Final = "skew.transform_version"
+
+Source = FeatureView | FeatureViewProjection | RequestSource
+
+_OURS: Final = (
+    "schema",
+    "mode",
+    "udf",
+    "udf_string",
+    "feature_transformation",
+    "singleton",
+    "input_schema",
+    "entities",
+)
+
+_TEXT: Final = '''\
+def shared_transform(columns):
+    """Run {reference}, version {version}.
+
+    {fingerprint_tag}: {fingerprint}
+    """
+    from {module} import {name}
+
+    return {name}.on_demand(columns, {names})
+'''
+
+
+class SharedTransformation(PythonTransformation):
+    """Feast's python mode, with the outputs as declared: Feast would guess them from a sample's values.
+
+    Out of the registry the view comes with a plain `PythonTransformation`, which does the same at retrieval.
+    """
+
+    declared: list[Field]
+
+    def infer_features(self, *_: Any, **__: Any) -> list[Field]:
+        """Give the declared outputs."""
+        return self.declared
+
+    def __deepcopy__(self, _: Any = None) -> SharedTransformation:
+        return self  # nothing in it changes
+
+
+def on_demand_feature_view(
+    contract: Contract, *, name: str, sources: list[Source], feast: Mapping[str, Any]
+) -> OnDemandFeatureView:
+    """Give the view; `Contract.on_demand_feature_view` says how, and what it raises."""
+    for option in _OURS:
+        if option in feast:
+            raise TransformError(f"{contract.reference}: {option!r} follows from the transform; leave it out")
+    fields = [Field(name=output, dtype=getattr(types, kind.name)) for output, kind in contract.output_types.items()]
+    transformation = _transformation(contract, _carriers(contract, sources))
+    transformation.declared = fields
+    return OnDemandFeatureView(
+        name=name,
+        schema=fields,
+        sources=sources,
+        feature_transformation=transformation,
+        mode="python",
+        **{**feast, "tags": {**(feast.get("tags") or {}), **_tags(contract)}},
+    )
+
+
+def _tags(contract: Contract) -> dict[str, str]:
+    fingerprint: str = contract.function.fingerprint  # type: ignore[attr-defined]
+    return {TRANSFORM_TAG: contract.reference, VERSION_TAG: contract.version, FINGERPRINT_TAG: fingerprint}
+
+
+def _transformation(contract: Contract, names: Mapping[str, str]) -> SharedTransformation:
+    module, _, function = contract.reference.partition(":")
+    if "." in function or module == "__main__":
+        raise TransformError(f"{contract.reference} cannot be imported by name; define it at the top of a module")
+    text = _TEXT.format(
+        reference=contract.reference,
+        version=contract.version,
+        fingerprint_tag=FINGERPRINT_TAG,
+        fingerprint=_tags(contract)[FINGERPRINT_TAG],
+        module=module,
+        name=function,
+        names=dict(names),
+    )
+    namespace: dict[str, Any] = {"__name__": "shared_transform"}
+    exec(text, namespace)  # noqa: S102 - our own text, run as Feast will run it
+    transformation = SharedTransformation(udf=namespace["shared_transform"], udf_string=text)
+    assert isinstance(transformation, SharedTransformation)  # noqa: S101 - Feast's __new__ is typed by its base
+    return transformation
+
+
+def _carriers(contract: Contract, sources: list[Source]) -> dict[str, str]:
+    """Give, for each input that a feature view gives, the full name that Feast always has it under."""
+    given: dict[str, list[tuple[str, Any]]] = {}
+    for source in sources:
+        for field, carrier in _columns(source):
+            given.setdefault(field.name, []).append((carrier, field.dtype))
+    carriers: dict[str, str] = {}
+    for name, kind in contract.input_types.items():
+        found = given.get(name, [])
+        if len(found) != 1:
+            said = f"in none of its sources{nearest(name, given)}" if not found else "in more than one of its sources"
+            raise TransformError(f"{contract.reference}: input {name!r} is {said}")
+        carrier, dtype = found[0]
+        if str(dtype) != kind.name:
+            raise TransformError(f"{contract.reference}: input {name!r} is {kind.name}, but {dtype} in its source")
+        if carrier != name:
+            carriers[name] = carrier
+    return carriers
+
+
+def _columns(source: Source) -> list[tuple[Field, str]]:
+    if isinstance(source, RequestSource):
+        return [(field, field.name) for field in source.schema]
+    projection = source.projection if isinstance(source, FeatureView) else source
+    return [(field, f"{projection.name}__{field.name}") for field in projection.features]

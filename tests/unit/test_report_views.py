@@ -1,0 +1,195 @@
+"""The report as people see it, on a terminal and as a page: everything said, and hostile data only shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from skew_ext.model import Distribution, Example, Finding, Parity, ViewTtl
+from skew_ext.report import Report
+from skew_ext.report.terminal import render
+from tests.unit.test_report import CLEAN, HOSTILE, START, finding, parity, report, row
+
+
+def printed(one: Report, width: int = 80, *, terminal: bool = False) -> str:
+    """Print a report."""
+    stream = io.StringIO()
+    render(
+        one,
+        Console(file=stream, width=width, force_terminal=terminal, color_system="truecolor" if terminal else "auto"),
+    )
+    return stream.getvalue()
+
+
+class Tags(HTMLParser):
+    """Collects the elements and attributes of a page, and its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: set[str] = set()
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take note of an element."""
+        self.tags.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        """Take note of text."""
+        self.text += data
+
+
+def parsed(page: str) -> Tags:
+    """Read a page as a browser would."""
+    tags = Tags()
+    tags.feed(page)
+    return tags
+
+
+def unframed(frame: str) -> str:
+    """Take the page out of the frame that a notebook shows."""
+    quoted = re.search(r'srcdoc="([^"]*)"', frame)
+    assert quoted is not None
+    return html.unescape(quoted[1])
+
+
+def test_terminal_fits_eighty_columns_and_says_it_all() -> None:
+    """Verdict, what, how much, why and what to do, without colour and within the width."""
+    text = printed(report())
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "\x1b" not in text
+    assert text.startswith("FAIL  1,138 of 5,000 served cells (22.8%)")
+    flat = " ".join(text.split())
+    for said in ("What differs", "How much", "Why", "What to do", "90.0%", "driver: a, b", "11.8%", "mend rescaled"):
+        assert said in flat
+    assert "Checked and fine: 1 of 5 features served as trained (1,000 cells); no distribution drift in 1" in flat
+    assert "Note: 7 rows wait in the spool" in flat
+
+
+def test_terminal_prints_data_as_data() -> None:
+    """Markup and control characters in a name reach the screen as they are spelt."""
+    name = "v__[red]a[/red]\x1b[2Jb\\"
+    one = report(findings=[finding(name, "unexplained")], feature_service="[/]", notes=["[link=x]y[/link]"])
+    flat = printed(one, 120).replace("\n", "")
+    assert "[red]a[/red]" in flat
+    assert "\\x1b[2Jb" in flat
+    assert "\x1b" not in flat
+    assert "[/] (rides)" in flat
+    assert "Note: [link=x]y[/link]" in flat
+
+
+def test_terminal_has_colour_where_there_is_a_terminal() -> None:
+    """The verdict is coloured, and the words stay the same."""
+    text = printed(report(), terminal=True)
+    assert re.search(r"\x1b\[[0-9;]*31mFAIL", text)
+    assert "".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split()) == "".join(printed(report()).split())
+
+
+def test_clean_report_on_the_terminal_has_no_table() -> None:
+    """A line for the verdict, and what was and was not checked."""
+    text = printed(report(**CLEAN))
+    assert text.startswith("PASS  All 1,000 served cells are what training would get.")
+    assert "What differs" not in text
+    assert "Not checked: drift, as no training set was given." in text
+
+
+def test_a_pass_says_that_what_differs_is_accepted() -> None:
+    """A verdict and its sentence do not contradict each other."""
+    text = " ".join(printed(report(verdict="pass")).split())
+    assert text.startswith("PASS 1,138 of 5,000 served cells (22.8%)")
+    assert "none of it asks for a change." in text
+
+
+@pytest.mark.parametrize("changes", [{}, CLEAN, {"parity": Parity(0, 0, []), "ttl": [], "findings": []}])
+def test_page_is_one_inert_file(changes: dict[str, Any], tmp_path: Path) -> None:
+    """No script, no reference to anything outside, no attribute that could run, under a policy that forbids all."""
+    path = report(**changes).to_html(tmp_path / "report.html")
+    page = path.read_text("utf-8")
+    tags = parsed(page)
+    assert not {"script", "link", "img", "iframe", "object", "embed", "base", "form", "a"} & set(tags.tags)
+    assert not {name for name in tags.attributes if name.startswith("on") or name in {"src", "href"}}
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in page
+    assert "url(" not in page
+    assert "@import" not in page
+    assert page.startswith("<!doctype html>")
+
+
+def test_page_escapes_hostile_names_and_values(tmp_path: Path) -> None:
+    """A script in any text is shown as text, a lone surrogate as an escape."""
+    one = report()
+    example = Example({HOSTILE: HOSTILE}, HOSTILE, START, HOSTILE, "\ud800", None, None, HOSTILE)
+    feature = dataclasses.replace(parity(HOSTILE, {HOSTILE: 1}), examples=[example])
+    bad = Finding(HOSTILE, "fail", HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+    one = report(
+        project=HOSTILE,
+        feature_service=HOSTILE,
+        parity=Parity(1000, 1, [feature]),
+        findings=[bad],
+        notes=[HOSTILE],
+        ttl=[ViewTtl(HOSTILE, None, 1, {HOSTILE: 1}, None, 0)],
+        distribution=Distribution([row(HOSTILE, "act")], [row(HOSTILE)]),
+    )
+    page = one.to_html(tmp_path / "r.html").read_text("utf-8")
+    assert "<script" not in page
+    tags = parsed(page)
+    assert "script" not in tags.tags
+    assert tags.text.count(HOSTILE) >= 12
+    assert "'\\ud800'" in tags.text
+
+
+def test_page_says_what_matters_in_order() -> None:
+    """Verdict, findings by harm, causes, parity, examples, TTL, distributions, what was fine, and how."""
+    text = parsed(unframed(report()._repr_html_()).partition("<body>")[2]).text
+    said = [
+        *(
+            "1,138 of 5,000 served cells",
+            "The gravest first",
+            "The value is off by a constant factor",
+            "trip__km is",
+            "Mend rescaled",
+        ),
+        *("driver: a, b", "1 h 30 min late at p95", "Causes", "Parity by feature", "1 feature without a difference"),
+        *(
+            "Examples",
+            "10 of 120",
+            "Staleness is",
+            "served inside",
+            "Skew served",
+            "Drift served",
+            "Checked and found fine",
+        ),
+        *("How this was computed", "get_historical_features", "7 rows wait in the spool"),
+    ]
+    places = [text.find(one) for one in said]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+def test_page_of_a_hundred_features_is_below_a_megabyte(tmp_path: Path) -> None:
+    """With ten examples of every feature, each with long values, and both distributions."""
+    long = "x" * 100_000
+    features = [parity(f"view{i % 7}__feature_{i}", {"stale_online": 5 + i, "precision": 2}) for i in range(100)]
+    example = Example(
+        {"driver": 1}, "0195f3a2-7c1e-7d2a-9b1f-000000000000", START, long, [1.5] * 5000, START, START, "x"
+    )
+    features = [dataclasses.replace(one, examples=[example] * 25) for one in features]
+    rows = [row(one.feature, "watch", psi=0.15, ks=0.2, ks_p=0.01) for one in features]
+    findings = [finding(one.feature, "stale_online") for one in features]
+    one = report(parity=Parity(100_000, 9000, features), findings=findings, distribution=Distribution(rows, rows))
+    assert one.to_html(tmp_path / "large.html").stat().st_size < 1_000_000
+
+
+def test_notebook_frame_cannot_be_left() -> None:
+    """The page is in a sandboxed frame, quoted whole."""
+    framed = report(feature_service='"><script>alert(1)</script>')._repr_html_()
+    assert set(parsed(framed).tags) == {"iframe"}
+    assert "sandbox" in parsed(framed).attributes
