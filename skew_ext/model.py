@@ -70,7 +70,11 @@ class Parity:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know, and to do. `feature` is None where it concerns the whole audit."""
+    """One thing to know, and to do. `feature` is None where it concerns the whole audit.
+
+    `since` and `until` are the first and the last serving time of the cells that it is about, where it is about
+    cells; of stale cells, those that are staler than the declared schedule, if any are.
+    """
 
     code: str
     severity: Severity
@@ -78,6 +82,8 @@ class Finding:
     cause: str | None
     message: str
     remedy: str
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)

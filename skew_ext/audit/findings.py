@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from skew_ext.model import Finding
@@ -36,12 +36,19 @@ REMEDIES = {
 }
 
 
+Span = tuple[datetime, datetime]
+
+
 @dataclass(frozen=True)
 class FeatureContext:
-    """What the findings of one feature need beside its parity. `stale_beyond` counts cells staler than the schedule."""
+    """What the findings of one feature need beside its parity.
+
+    `stale_beyond` counts cells staler than the schedule; `spans` has each cause's first and last serving time.
+    """
 
     materialize_every: timedelta | None = None
     stale_beyond: int = 0
+    spans: dict[str, Span] = field(default_factory=dict)
 
 
 def parity_findings(parity: FeatureParity, context: FeatureContext) -> Iterable[Finding]:
@@ -49,6 +56,7 @@ def parity_findings(parity: FeatureParity, context: FeatureContext) -> Iterable[
     for cause, count in parity.causes.items():
         severity, note = _severity(cause, count, parity, context)
         rate = count / parity.compared
+        since, until = context.spans.get(cause, (None, None))
         yield Finding(
             code=cause,
             severity=severity,
@@ -56,6 +64,8 @@ def parity_findings(parity: FeatureParity, context: FeatureContext) -> Iterable[
             cause=cause,
             message=f"{count:,} of {parity.compared:,} served cells ({rate:.2%}) {_SAYS[cause]}{note}",
             remedy=_BY_DESIGN if cause == "stale_online" and severity == "info" else REMEDIES[cause],
+            since=since,
+            until=until,
         )
 
 
@@ -99,9 +109,8 @@ def distribution_findings(rows: Sequence[DistributionRow], against: str) -> Iter
     Drift is told and not judged: that the world differs from the training set is no fault of the pipeline.
     """
     skew = against == "baseline"
-    for row in rows:
-        if row.verdict not in ("watch", "act"):
-            continue
+    moved = [row for row in rows if row.verdict in ("watch", "act")]
+    for row in sorted(moved, key=lambda row: -(row.psi or 0.0)):
         psi = "" if row.psi is None else f"PSI {row.psi:.2f}, "
         severity: Severity = "warn" if skew and row.verdict == "act" else "info"
         yield Finding(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from skew_ext.audit.cells import Comparison
 
 EXAMPLES_PER_CAUSE = 5
+STALE = "stale_online"
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -62,11 +63,16 @@ def feature_parity(comparison: Comparison, judged: Judged) -> FeatureParity:
 def stale_lag(judged: Judged) -> Lag | None:
     """Say for how long a newer row had been known and not yet materialized, over the cells that are stale."""
     evidence = judged.cells.evidence
-    stale = judged.causes == "stale_online"
+    stale = judged.causes == STALE
     if evidence is None or not stale.any():
         return None
     waited = (judged.cells.served_at - evidence.waiting_since)[stale & (evidence.waiting_since != NO_TIME)]
     return lag_of(waited)
+
+
+def time_span(times: npt.NDArray[np.int64]) -> tuple[datetime, datetime]:
+    """Give the first and the last of times in microseconds; there is at least one."""
+    return _moment(int(times.min())), _moment(int(times.max()))
 
 
 def lag_of(waited: npt.NDArray[np.int64]) -> Lag | None:

@@ -13,7 +13,7 @@ from skew_ext.audit.causes import attribute
 from skew_ext.audit.causes.cells import NO_TIME, DifferingCells, Evidence
 from skew_ext.audit.cells import compare, plain
 from skew_ext.audit.findings import SCHEDULE_SLACK, FeatureContext, parity_findings
-from skew_ext.audit.parity import Judged, feature_parity
+from skew_ext.audit.parity import STALE, Judged, feature_parity, time_span
 from skew_ext.audit.ttl import view_ttl
 from skew_ext.baseline.evidence import fetch, microseconds
 from skew_ext.baseline.retrieval import any_present
@@ -128,13 +128,16 @@ class ViewAudit:
         return np.array([expected not in (text or "").split(" ") for text in logged], dtype=bool)
 
     def _context(self, judged: Judged) -> FeatureContext:
-        every, evidence = self._plan.materialize_every, judged.cells.evidence
+        every, evidence, times = self._plan.materialize_every, judged.cells.evidence, judged.cells.served_at
+        spans = {cause: time_span(times[judged.causes == cause]) for cause in set(judged.causes.tolist())}
         if every is None or evidence is None:
-            return FeatureContext(every)
-        stale = (judged.causes == "stale_online") & (evidence.waiting_since != NO_TIME)
-        waited = (judged.cells.served_at - evidence.waiting_since)[stale]
-        limit = every.total_seconds() * SECOND * SCHEDULE_SLACK
-        return FeatureContext(every, int((waited > limit).sum()))
+            return FeatureContext(every, spans=spans)
+        stale = (judged.causes == STALE) & (evidence.waiting_since != NO_TIME)
+        beyond = np.zeros(len(times), dtype=bool)
+        beyond[stale] = (times - evidence.waiting_since)[stale] > every.total_seconds() * SECOND * SCHEDULE_SLACK
+        if beyond.any():
+            spans[STALE] = time_span(times[beyond])
+        return FeatureContext(every, int(beyond.sum()), spans)
 
     def _ttl(self) -> ViewTtl | None:
         if self._plan.on_demand or not self._features:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -96,12 +96,13 @@ class SourceRows:
                 return positions
             positions[here] -= 1
 
-    def _search(self, keys: Indexes, times: Times, *, side: Any) -> Indexes:
+    def _search(self, keys: Indexes, times: Times, *, side: Literal["left", "right"]) -> Indexes:
         # Key and time become one integer by ranking the times, so that one sorted search does for all keys.
         ranks = np.unique(np.concatenate([self.events, times]))
         width = np.int64(len(ranks) + 1)
         rows = self.keys * width + np.searchsorted(ranks, self.events)
-        return np.searchsorted(rows, keys * width + np.searchsorted(ranks, times), side=side)
+        wanted = keys * width + np.searchsorted(ranks, times)
+        return np.asarray(np.searchsorted(rows, wanted, side=side), dtype=np.int64)
 
 
 def fetch(store: FeatureStore, view: ViewPlan, log: pa.Table, start: int, end: int) -> tuple[SourceRows, Indexes]:

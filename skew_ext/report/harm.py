@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from skew_ext.model import AuditReport, FeatureParity, Finding
 from skew_ext.report import words
 
 SEVERITIES = ("fail", "warn", "info")
-SAME_RATE = 0.1
-"""Rates that differ by less than this share of the larger one are told as one."""
 NAMES_SHOWN = 3
+TOLD_TOGETHER = ("psi_skew", "psi_drift")
+"""Findings without a cause of which the worst speaks for the rest, whatever their views."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,10 @@ class Extent:
         """The share of the compared cells."""
         return self.cells / self.compared
 
-    def like(self, other: Extent) -> bool:
-        """Whether both rates would be told as the same one."""
-        return abs(self.rate - other.rate) <= SAME_RATE * max(self.rate, other.rate)
-
 
 @dataclass(frozen=True)
 class Harm:
-    """One finding, or several of one view that have one cause and about one rate."""
+    """One finding, or several that are told as one: of one view and cause, or of distributions that moved."""
 
     findings: tuple[Finding, ...]
     extents: tuple[Extent, ...]
@@ -52,11 +49,28 @@ class Harm:
         return Extent(sum(one.cells for one in self.extents), sum(one.compared for one in self.extents))
 
     @property
+    def rates(self) -> tuple[float, float] | None:
+        """The lowest and the highest share of cells among the findings."""
+        found = [one.rate for one in self.extents]
+        return (min(found), max(found)) if found else None
+
+    @property
+    def span(self) -> tuple[datetime, datetime] | None:
+        """The first and the last serving time that the findings are about."""
+        since = [one.since for one in self.findings if one.since is not None]
+        until = [one.until for one in self.findings if one.until is not None]
+        return (min(since), max(until)) if since and until else None
+
+    @property
     def what(self) -> str:
         """Name what differs: a feature, or a view and the first few of its features."""
         names = [finding.feature for finding in self.findings if finding.feature]
-        if len(names) < 2 or self.view is None:  # noqa: PLR2004 - one name needs no list
-            return ", ".join(names) or "The whole audit"
+        if not names:
+            return "The whole audit"
+        if len(names) == 1:
+            return names[0]
+        if self.view is None:
+            return f"{words.plural(len(names), 'feature')}, most {names[0]}"
         short = [name.removeprefix(f"{self.view}__") for name in names]
         more = f" and {len(short) - NAMES_SHOWN} more" if len(short) > NAMES_SHOWN else ""
         return f"{self.view}: {', '.join(short[:NAMES_SHOWN])}{more}"
@@ -67,12 +81,12 @@ class Harm:
         cause, others = self.first.cause, len(self.findings) - 1
         if cause in words.CAUSES:
             return f"{words.CAUSES[cause]} ({cause})"
-        return f"{self.first.message}, and {words.plural(others, 'other')} alike" if others else self.first.message
+        return f"{self.first.message}, and {words.plural(others, 'other')} less" if others else self.first.message
 
     @property
     def lag(self) -> float | None:
-        """How late the rows of a stale online store were, in seconds, at the worst feature's 95th percentile."""
-        lags = [one.lag.p95 for one in self.parities if one.lag]
+        """For how long, at most, a newer row had waited to be materialized, in seconds; of stale cells only."""
+        lags = [one.lag.max for one in self.parities if one.lag]
         return max(lags) if lags and self.first.cause == "stale_online" else None
 
     @property
@@ -85,12 +99,10 @@ class Harm:
         return self.first.code, self.first.severity, self.first.cause, self.view
 
     def takes(self, other: Harm) -> bool:
-        """Whether `other` is told in the same row: of one view, code and severity, at about one rate if at any."""
-        if self.view is None or self._kind != other._kind:
+        """Whether `other` is told in the same row: one cause in one view, or distributions that moved as this one."""
+        if self._kind != other._kind:
             return False
-        if self.extents and other.extents:
-            return self.extents[0].like(other.extents[0])
-        return not self.extents and not other.extents
+        return self.first.code in TOLD_TOGETHER if self.view is None else self.first.cause is not None
 
     def with_also(self, other: Harm) -> Harm:
         """Give both as one."""
@@ -122,7 +134,8 @@ def _harm(finding: Finding, report: AuditReport) -> Harm:
     compared = sum(one.compared for one in parities)
     extents = (Extent(cells, compared),) if cells else ()
     single = len(parities) == 1 and parities[0].feature == finding.feature
-    return Harm((finding,), extents, parities, _view_of(finding.feature or "", report) if single else None)
+    one_view = single and finding.code not in TOLD_TOGETHER
+    return Harm((finding,), extents, parities, _view_of(finding.feature or "", report) if one_view else None)
 
 
 def _concerns(finding: Finding, one: FeatureParity) -> bool:

@@ -44,6 +44,7 @@ def _template() -> Template:
         "count": words.count,
         "percent": words.percent,
         "duration": words.duration,
+        "span": lambda value: words.span(*value),
         "moment": words.moment,
         "figure": words.figure,
         "probability": words.probability,

@@ -62,9 +62,16 @@ def _table(harms: list[Harm]) -> Table:
 def _cells(one: Harm) -> tuple[str, str, str, str]:
     severity = one.first.severity
     what = f"[{STYLES[severity]}]{severity.upper()}[/]\n{_text(_broken(one.what))}"
-    rate = f"{words.percent(one.extent.rate)}\nof cells" if one.extent else words.NONE
-    late = f", {words.duration(one.lag)} late at p95" if one.lag is not None else ""
-    return what, rate, _text(one.why + late), _text("; ".join(one.remedies))
+    late = f", up to {words.duration(one.lag)} late" if one.lag is not None else ""
+    when = f"; {words.span(*one.span)}" if one.span is not None and severity != "info" else ""
+    return what, _rate(one), _text(one.why + late + when), _text("; ".join(one.remedies))
+
+
+def _rate(one: Harm) -> str:
+    if one.rates is None:
+        return words.NONE
+    low, high = (words.percent(rate) for rate in one.rates)
+    return f"{high}\nof cells" if low == high else f"{low} to\n{high}\nof cells"
 
 
 def _broken(what: str) -> str:

@@ -70,6 +70,13 @@ def moment(value: datetime | None) -> str:
     return as_utc(value).replace(tzinfo=None).isoformat(sep=" ") + " UTC"
 
 
+def span(since: datetime, until: datetime) -> str:
+    """Give a stretch of time in UTC to the minute, the day once where it is one."""
+    first, last = (as_utc(value).replace(tzinfo=None) for value in (since, until))
+    end = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M}"
+    return f"{first:%Y-%m-%d %H:%M} to {end} UTC"
+
+
 def figure(value: float | None) -> str:
     """Give a statistic in three significant digits."""
     if value is None:

@@ -161,8 +161,7 @@ class Capture:
         return writer_for(self._spool, self._settings.segment_bytes, self._settings.spool_max_bytes)
 
     def _shipping(self) -> dict[str, Any]:
-        destination = self._settings.destination.model_dump(mode="json")
-        return {"destination": destination, "flush_seconds": self._settings.flush_seconds}
+        return self._settings.model_dump(mode="json", include={"destination", "flush_seconds", "sample_rate"})
 
     def _failed(self, writer: SpoolWriter | None, lookup: Lookup, error: Exception) -> None:
         try:

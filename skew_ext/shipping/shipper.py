@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from skew_ext.errors import SpoolError
 from skew_ext.log.decode import decode
 from skew_ext.log.destination import destination_from
+from skew_ext.log.sampling import sampled
 from skew_ext.log.values import UnexpectedValueError
 from skew_ext.schema import LogSchema
 from skew_ext.serving.counters import lost_rows, read_counters
@@ -83,6 +84,7 @@ class Shipper:
         marker = self.spool.check()
         self._destination: Destination = destination_from(marker["shipping"]["destination"])
         self._flush_seconds = float(marker["shipping"]["flush_seconds"])
+        self._sample_rate = float(marker["shipping"]["sample_rate"])
         self._lock = FileLock(self.spool.shipper_lock)
         self._schemas: dict[str, LogSchema] = {}
         self._stopping = False
@@ -194,9 +196,13 @@ class Shipper:
         except SpoolError as error:
             return self._dead_letter(entries, str(error))
         tables, outcome = self._decode_or_dead_letter(entries, schema)
+        keys = [column.name for column in schema.join_keys]
         for part, table in enumerate(tables):
-            self._destination.write(table, schema.feature_service, name if part == 0 else f"{name}-{part}")
-            outcome.stored += table.num_rows
+            kept = sampled(table, keys, self._sample_rate)
+            if kept.num_rows:
+                self._destination.write(kept, schema.feature_service, name if part == 0 else f"{name}-{part}")
+            left_out = table.num_rows - kept.num_rows
+            outcome.add(Outcome(stored=kept.num_rows, dropped={"sampled": left_out} if left_out else {}))
         return outcome
 
     def _decode_or_dead_letter(self, entries: Sequence[Entry], schema: LogSchema) -> tuple[list[pa.Table], Outcome]:

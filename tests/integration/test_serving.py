@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +206,15 @@ def test_the_conservation_law_holds_at_each_step(tmp_path: Path) -> None:
     ship(repo)
     after = log_stats(spool)
     assert (after.accepted, after.in_spool, after.stored, after.unaccounted) == (15, 0, 15, 0)
+
+
+def test_sampling_keeps_every_lookup_of_a_chosen_key(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", skew={"start_shipper": False, "sample_rate": 0.3})
+    for _ in range(4):
+        repo.store.get_online_features(REFERENCES, [{"driver": driver} for driver in range(300)])
+    ship(repo)
+    kept = Counter(read_log(repo.path)["driver"].to_pylist())
+    assert set(kept.values()) == {4}
+    assert 60 < len(kept) < 120
+    counts = log_stats(repo.path / "data/skew/spool")
+    assert (counts.stored, counts.dropped, counts.unaccounted) == (4 * len(kept), {"sampled": 1200 - 4 * len(kept)}, 0)

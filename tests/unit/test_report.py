@@ -122,7 +122,8 @@ def test_json_has_the_contracts_keys() -> None:
     assert feature.keys() >= {"feature", "compared", "mismatched", "rate", "ci95", "causes", "examples"}
     assert (feature["ci95"], feature["causes"]) == ([0.0, 0.9], {"stale_online": 120})
     assert feature["lag"] == {"p50": 60.0, "p95": 5400.0, "max": 86400.0}
-    assert document["findings"][0].keys() == {"code", "severity", "feature", "cause", "message", "remedy"}
+    keys = {"code", "severity", "feature", "cause", "message", "remedy", "since", "until"}
+    assert document["findings"][0].keys() == keys
     assert document["ttl"]["driver"]["matrix"] == {"served_inside": 990, "absent_outside": 10}
 
 
@@ -186,21 +187,35 @@ def test_findings_are_folded_and_in_the_order_of_harm() -> None:
     assert told[1].remedies == ["mend stale_online"]
 
 
-def test_findings_at_other_rates_are_not_folded() -> None:
-    """A feature that is stale twice as often is told apart."""
+def test_one_cause_in_one_view_is_one_row_with_its_range_of_rates() -> None:
+    """The rates of the mildest and of the worst feature are told."""
     features = [parity("driver__a", {"stale_online": 100}), parity("driver__b", {"stale_online": 200})]
     findings = [finding(one.feature, "stale_online") for one in features]
-    told = harms(report(parity=Parity(2000, 300, features), findings=findings))
-    assert [one.what for one in told] == ["driver__b", "driver__a"]
+    (told,) = harms(report(parity=Parity(2000, 300, features), findings=findings))
+    assert (told.what, told.rates) == ("driver: a, b", (0.1, 0.2))
 
 
-def test_findings_without_a_cause_are_folded_by_view() -> None:
-    """What is said of distributions is one row for each view, with how many more there are."""
+def test_distributions_that_moved_are_one_row_and_the_worst_speaks() -> None:
+    """Whatever their views; other findings without a cause each keep their own row."""
     features = [parity(name, {}) for name in ("driver__a", "driver__b", "trip__a")]
-    findings = [finding(one.feature, None, "info") for one in features]
-    told = harms(report(parity=Parity(3000, 0, features), findings=findings))
-    assert [one.what for one in told] == ["driver: a, b", "trip__a"]
-    assert told[0].why == "driver__a is off by None, and 1 other alike"
+    moved = [dataclasses.replace(finding(one.feature, None, "info"), code="psi_drift") for one in features]
+    alone = [dataclasses.replace(finding(one.feature, None, "info"), code="not_compared") for one in features]
+    told = harms(report(parity=Parity(3000, 0, features), findings=[*moved, *alone]))
+    assert [one.what for one in told] == ["3 features, most driver__a", "driver__a", "driver__b", "trip__a"]
+    assert told[0].why == "driver__a is off by None, and 2 others less"
+
+
+def test_when_it_happened_spans_all_that_is_told_together() -> None:
+    """From the first cell of any of the features to the last."""
+    features = [parity("driver__a", {"stale_online": 100}), parity("driver__b", {"stale_online": 200})]
+    start = report().start
+    spans = [(start, start + timedelta(hours=2)), (start - timedelta(hours=1), start)]
+    findings = [
+        dataclasses.replace(finding(one.feature, "stale_online"), since=since, until=until)
+        for one, (since, until) in zip(features, spans, strict=True)
+    ]
+    (told,) = harms(report(parity=Parity(2000, 300, features), findings=findings))
+    assert told.span == (start - timedelta(hours=1), start + timedelta(hours=2))
 
 
 def test_a_finding_about_a_view_counts_its_features() -> None:

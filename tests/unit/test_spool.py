@@ -23,7 +23,9 @@ PAYLOAD = Record(0, b"schema", b"request", b"[]", b"", b"x" * 300).encode()
 @pytest.fixture
 def spool(tmp_path: Path) -> SpoolDirectory:
     directory = SpoolDirectory(tmp_path / "spool")
-    directory.create("rides", {"destination": {"type": "parquet", "path": "log"}, "flush_seconds": 10})
+    directory.create(
+        "rides", {"destination": {"type": "parquet", "path": "log"}, "flush_seconds": 10, "sample_rate": 1}
+    )
     return directory
 
 
