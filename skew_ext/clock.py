@@ -19,3 +19,13 @@ def as_utc(value: datetime) -> datetime:
     if value.tzinfo is None:
         return value.replace(tzinfo=timezone.utc)
     return value.astimezone(timezone.utc)
+
+
+def duration_text(seconds: float) -> str:
+    """Say a duration in the two largest units that say something: 45 s, 12 min, 3 h 20 min, 2 d 4 h."""
+    if abs(seconds) < 60:  # noqa: PLR2004 - below a minute
+        return f"{seconds:.3g} s"
+    sign, left = ("-" if seconds < 0 else ""), round(abs(seconds))
+    days, hours, minutes = left // 86400, left % 86400 // 3600, left % 3600 // 60
+    parts = [f"{days} d" * bool(days), f"{hours} h" * bool(hours), f"{minutes} min" * bool(minutes and not days)]
+    return sign + " ".join(part for part in parts if part)

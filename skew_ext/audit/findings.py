@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from skew_ext.clock import duration_text
 from skew_ext.model import Finding
 
 if TYPE_CHECKING:
@@ -93,10 +94,14 @@ def _severity(cause: str, count: int, parity: FeatureParity, context: FeatureCon
 
 
 def _stale_severity(parity: FeatureParity, context: FeatureContext) -> tuple[Severity, str]:
-    lag = "" if parity.lag is None else f" for {duration(parity.lag.p50)} (median), at most {duration(parity.lag.max)}"
+    lag = (
+        ""
+        if parity.lag is None
+        else f" for {duration_text(parity.lag.p50)} (median), at most {duration_text(parity.lag.max)}"
+    )
     if context.materialize_every is None:
         return "warn", f"{lag}; tag the view with skew.materialize_every to say what is by design"
-    every = duration(context.materialize_every.total_seconds())
+    every = duration_text(context.materialize_every.total_seconds())
     if not context.stale_beyond:
         return "info", f"{lag}: within the schedule of every {every}"
     severity: Severity = "fail" if context.stale_beyond >= FAIL_RATE * parity.compared else "warn"
@@ -149,20 +154,3 @@ _RANK = {"fail": 0, "warn": 1, "info": 2}
 def in_order_of_harm(findings: Iterable[Finding]) -> list[Finding]:
     """Sort findings: the worst first, then as they were given."""
     return sorted(findings, key=lambda finding: _RANK[finding.severity])
-
-
-def duration(seconds: float) -> str:
-    """Say a duration as people do: `45 s`, `12 min`, `6 h 4 min`, `2 d 3 h`."""
-    whole = round(seconds)
-    if whole < 2 * _MINUTE:
-        return f"{whole} s"
-    if whole < 2 * _HOUR:
-        return f"{round(whole / _MINUTE)} min"
-    if whole < 2 * _DAY:
-        hours, minutes = divmod(round(whole / _MINUTE), 60)
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(round(whole / _HOUR), 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
-
-
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400

@@ -11,12 +11,30 @@ from skew_ext.log.parquet import ParquetDestination
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from skew_ext.log.query import LogQuery
+    from skew_ext.schema import LogSchema
+
 
 class Destination(Protocol):
-    """Takes batches of rows of one schema. Writing a batch again under the same name must not double its rows."""
+    """Takes batches of rows of one schema, and gives rows back."""
 
-    def write(self, table: pa.Table, feature_service: str, batch: str) -> None:
-        """Store a batch durably before returning; OSError when the destination cannot take it now."""
+    def write(self, table: pa.Table, schema: LogSchema, batch: str) -> None:
+        """Store a batch durably before returning, each row once, also when it is sent again under the same name.
+
+        Raises
+        ------
+        OSError
+            The destination cannot take it now; the shipper tries again later.
+        """
+
+    def read(self, query: LogQuery) -> pa.Table:
+        """Give the rows that fit, in any order; no rows, and at least the system columns, where none do.
+
+        Raises
+        ------
+        LogError
+            The log is there and cannot be read.
+        """
 
 
 def destination_from(settings: dict[str, Any]) -> Destination:

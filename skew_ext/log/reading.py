@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
+from typing import TYPE_CHECKING
 
 from skew_ext.clock import as_utc
 from skew_ext.errors import LogError
-from skew_ext.log.decode import SYSTEM_FIELDS
-from skew_ext.log.parquet import service_folder
+from skew_ext.log.destination import destination_from
+from skew_ext.log.query import LogQuery
 from skew_ext.repo import open_store, settings_of
-from skew_ext.schema import LOG_DATE, LOG_TIMESTAMP, REQUEST_ID, ROW, SEQUENCE, WRITER
+from skew_ext.schema import LOG_TIMESTAMP, ROW, SEQUENCE, WRITER
 
 if TYPE_CHECKING:
     from datetime import datetime
     from os import PathLike
-    from pathlib import Path
 
+    import pyarrow as pa
     from feast import FeatureStore
 
 _ORDER = [(LOG_TIMESTAMP, "ascending"), (WRITER, "ascending"), (SEQUENCE, "ascending"), (ROW, "ascending")]
@@ -62,48 +58,7 @@ def read_log(
     if start is not None and end is not None and start > end:
         msg = f"the window starts at {start.isoformat()}, after its end at {end.isoformat()}: swap them"
         raise LogError(msg)
-    folder = settings_of(open_store(repo)).destination.path
-    folders = _folders(folder, feature_service)
-    condition = _condition(start, end, request_id)
-    tables = [table for table in (_read(folder, condition) for folder in folders) if table.num_rows]
-    if not tables:
-        return pa.schema(SYSTEM_FIELDS).empty_table()
-    return pa.concat_tables(tables, promote_options="permissive").sort_by(_ORDER)
-
-
-def _folders(log: Path, feature_service: str | None) -> list[Path]:
-    if feature_service is not None:
-        wanted = service_folder(log, feature_service)
-        return [wanted] if wanted.is_dir() else []
-    return sorted(folder for folder in log.iterdir() if folder.is_dir()) if log.is_dir() else []
-
-
-def _condition(start: datetime | None, end: datetime | None, request_id: str | None) -> Any:
-    conditions = []
-    if start is not None:
-        conditions += [pc.field(LOG_TIMESTAMP) >= _moment(start), pc.field(LOG_DATE) >= pa.scalar(start.date())]
-    if end is not None:
-        conditions += [pc.field(LOG_TIMESTAMP) < _moment(end), pc.field(LOG_DATE) <= pa.scalar(end.date())]
-    if request_id is not None:
-        conditions.append(pc.field(REQUEST_ID) == request_id)
-    combined = None
-    for condition in conditions:
-        combined = condition if combined is None else combined & condition
-    return combined
-
-
-def _moment(value: datetime) -> pa.Scalar:
-    return pa.scalar(value, type=pa.timestamp("us", tz="UTC"))
-
-
-def _read(folder: Path, condition: Any) -> pa.Table:
-    files = sorted(str(file) for file in folder.rglob("*.parquet"))
-    if not files:
-        return pa.schema(SYSTEM_FIELDS).empty_table()
-    try:
-        schemas = {file: ds.dataset(file, format="parquet").schema for file in files}
-        unified = pa.unify_schemas(list(schemas.values()), promote_options="permissive")
-        return ds.dataset(files, format="parquet", schema=unified).to_table(filter=condition)
-    except (pa.ArrowException, OSError) as error:
-        msg = f"the log at {folder} cannot be read: {' '.join(str(error).split())}"
-        raise LogError(msg) from None
+    settings = settings_of(open_store(repo))
+    destination = destination_from(settings.destination.model_dump(mode="json"))
+    rows = destination.read(LogQuery(feature_service, start, end, request_id))
+    return rows.sort_by(_ORDER)

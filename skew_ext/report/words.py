@@ -6,7 +6,7 @@ import math
 from datetime import datetime
 from typing import Any
 
-from skew_ext.clock import as_utc
+from skew_ext.clock import as_utc, duration_text
 
 NONE = "—"
 LONGEST_CELL = 160
@@ -53,14 +53,7 @@ def percent(share: float) -> str:
 
 def duration(seconds: float | None) -> str:
     """Give seconds in the two largest units that say something: 45 s, 12 min, 3 h 20 min, 2 d 4 h."""
-    if seconds is None or not math.isfinite(seconds):
-        return NONE
-    if abs(seconds) < 60:  # noqa: PLR2004 - below a minute
-        return f"{seconds:.3g} s"
-    sign, left = ("-" if seconds < 0 else ""), round(abs(seconds))
-    days, hours, minutes = left // 86400, left % 86400 // 3600, left % 3600 // 60
-    parts = [f"{days} d" * bool(days), f"{hours} h" * bool(hours), f"{minutes} min" * bool(minutes and not days)]
-    return sign + " ".join(part for part in parts if part)
+    return NONE if seconds is None or not math.isfinite(seconds) else duration_text(seconds)
 
 
 def moment(value: datetime | None) -> str:

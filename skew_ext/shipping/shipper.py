@@ -200,7 +200,7 @@ class Shipper:
         for part, table in enumerate(tables):
             kept = sampled(table, keys, self._sample_rate)
             if kept.num_rows:
-                self._destination.write(kept, schema.feature_service, name if part == 0 else f"{name}-{part}")
+                self._destination.write(kept, schema, name if part == 0 else f"{name}-{part}")
             left_out = table.num_rows - kept.num_rows
             outcome.add(Outcome(stored=kept.num_rows, dropped={"sampled": left_out} if left_out else {}))
         return outcome
