@@ -18,6 +18,8 @@ FAIL_RATE = 0.01
 """The share of a feature's cells from which a broken promise fails the audit; below it, it warns."""
 LATE_WARN_RATE = 0.05
 """The share from which late rows are worth a warning: they are the data's nature, and the training set's concern."""
+SCHEDULED = ("stale_online", "missing_online")
+"""Causes that a schedule makes by itself: between two materializations a known row waits to be served."""
 SCHEDULE_SLACK = 1.25
 """How far beyond its declared interval a materialization may run before stale cells stop being by design."""
 
@@ -44,11 +46,12 @@ Span = tuple[datetime, datetime]
 class FeatureContext:
     """What the findings of one feature need beside its parity.
 
-    `stale_beyond` counts cells staler than the schedule; `spans` has each cause's first and last serving time.
+    `beyond` counts, for the causes that a schedule makes, the cells that waited longer than it; `spans` has each
+    cause's first and last serving time.
     """
 
     materialize_every: timedelta | None = None
-    stale_beyond: int = 0
+    beyond: dict[str, int] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)
 
 
@@ -64,7 +67,7 @@ def parity_findings(parity: FeatureParity, context: FeatureContext) -> Iterable[
             feature=parity.feature,
             cause=cause,
             message=f"{count:,} of {parity.compared:,} served cells ({rate:.2%}) {_SAYS[cause]}{note}",
-            remedy=_BY_DESIGN if cause == "stale_online" and severity == "info" else REMEDIES[cause],
+            remedy=_BY_DESIGN if cause in SCHEDULED and severity == "info" else REMEDIES[cause],
             since=since,
             until=until,
         )
@@ -88,24 +91,23 @@ _SAYS = {
 def _severity(cause: str, count: int, parity: FeatureParity, context: FeatureContext) -> tuple[Severity, str]:
     if cause in ("late_arrival", "restated"):
         return ("warn" if count > LATE_WARN_RATE * parity.compared else "info"), ""
-    if cause == "stale_online":
-        return _stale_severity(parity, context)
+    if cause in SCHEDULED:
+        return _scheduled_severity(cause, count, parity, context)
     return ("fail" if count >= FAIL_RATE * parity.compared else "warn"), ""
 
 
-def _stale_severity(parity: FeatureParity, context: FeatureContext) -> tuple[Severity, str]:
-    lag = (
-        ""
-        if parity.lag is None
-        else f" for {duration_text(parity.lag.p50)} (median), at most {duration_text(parity.lag.max)}"
-    )
+def _scheduled_severity(cause: str, count: int, parity: FeatureParity, context: FeatureContext) -> tuple[Severity, str]:
+    known = parity.lag if cause == "stale_online" else None
+    lag = "" if known is None else f" for {duration_text(known.p50)} (median), at most {duration_text(known.max)}"
+    worst: Severity = "fail" if count >= FAIL_RATE * parity.compared else "warn"
     if context.materialize_every is None:
-        return "warn", f"{lag}; tag the view with skew.materialize_every to say what is by design"
-    every = duration_text(context.materialize_every.total_seconds())
-    if not context.stale_beyond:
+        unsaid = f"{lag}; tag the view with skew.materialize_every to say what is by design"
+        return ("warn" if cause == "stale_online" else worst), unsaid
+    every, beyond = duration_text(context.materialize_every.total_seconds()), context.beyond.get(cause, 0)
+    if not beyond:
         return "info", f"{lag}: within the schedule of every {every}"
-    severity: Severity = "fail" if context.stale_beyond >= FAIL_RATE * parity.compared else "warn"
-    return severity, f"{lag}; {context.stale_beyond:,} of them beyond the schedule of every {every}"
+    severity: Severity = "fail" if beyond >= FAIL_RATE * parity.compared else "warn"
+    return severity, f"{lag}; {beyond:,} of them beyond the schedule of every {every}"
 
 
 def distribution_findings(rows: Sequence[DistributionRow], against: str) -> Iterable[Finding]:

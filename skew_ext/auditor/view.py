@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +13,8 @@ import pyarrow.compute as pc
 from skew_ext.audit.causes import attribute
 from skew_ext.audit.causes.cells import NO_TIME, DifferingCells, Evidence
 from skew_ext.audit.cells import compare, plain
-from skew_ext.audit.findings import SCHEDULE_SLACK, FeatureContext, parity_findings
-from skew_ext.audit.parity import STALE, Judged, feature_parity, time_span
+from skew_ext.audit.findings import SCHEDULE_SLACK, SCHEDULED, FeatureContext, parity_findings
+from skew_ext.audit.parity import Judged, feature_parity, time_span
 from skew_ext.audit.ttl import view_ttl
 from skew_ext.baseline.evidence import fetch, microseconds
 from skew_ext.baseline.retrieval import any_present
@@ -92,7 +93,9 @@ class ViewAudit:
         events, times = self._events[rows], self._served_at[rows]
         earliest = min(int(times.min()), int(events[events != NO_TIME].min(initial=int(times.min()))))
         # Without a TTL the row that training uses may be as old as the source; with one, nothing older than it counts.
-        start = 0 if self._plan.ttl_microseconds is None else earliest - self._plan.ttl_microseconds - _EDGE
+        # The margin is for rows that had expired by then: they say for how long a key had waited to be materialized.
+        ttl, margin = self._plan.ttl_microseconds, _EDGE + 2 * self._schedule()
+        start = 0 if ttl is None else earliest - ttl - margin
         end = max(int(times.max()), int(events.max())) + _EDGE
         source, keys = fetch(self._store, self._plan, self._log.take(pa.array(rows)), max(start, 0), end)
         return _Explainer(source, keys, rows, self._plan.ttl_microseconds, _precision(self._store))
@@ -132,12 +135,20 @@ class ViewAudit:
         spans = {cause: time_span(times[judged.causes == cause]) for cause in set(judged.causes.tolist())}
         if every is None or evidence is None:
             return FeatureContext(every, spans=spans)
-        stale = (judged.causes == STALE) & (evidence.waiting_since != NO_TIME)
-        beyond = np.zeros(len(times), dtype=bool)
-        beyond[stale] = (times - evidence.waiting_since)[stale] > every.total_seconds() * SECOND * SCHEDULE_SLACK
-        if beyond.any():
-            spans[STALE] = time_span(times[beyond])
-        return FeatureContext(every, int(beyond.sum()), spans)
+        beyond: dict[str, int] = {}
+        limit = self._schedule() * SCHEDULE_SLACK
+        for cause in SCHEDULED:
+            waiting = (judged.causes == cause) & (evidence.waiting_since != NO_TIME)
+            late = np.flatnonzero(waiting)
+            late = late[(times - evidence.waiting_since)[late] > limit]
+            if len(late):
+                beyond[cause], spans[cause] = len(late), time_span(times[late])
+        return FeatureContext(every, beyond, spans)
+
+    def _schedule(self) -> int:
+        """Give the declared interval of materialization in microseconds; 0 where none is declared."""
+        every = self._plan.materialize_every
+        return 0 if every is None else every // timedelta(microseconds=1)
 
     def _ttl(self) -> ViewTtl | None:
         if self._plan.on_demand or not self._features:

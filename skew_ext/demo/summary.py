@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.markup import escape
 
 from skew_ext.demo.schedule import NEW_YORK
+from skew_ext.report import words
 from skew_ext.report.terminal import render
 
 if TYPE_CHECKING:
@@ -52,9 +52,10 @@ def _replayed(report: Report, incident: Incident) -> str:
     first, last = report.start.astimezone(NEW_YORK), report.end.astimezone(NEW_YORK)
     days = (last - first).days
     what = f"{report.rows:,} real departures from New York over {days} days from {first:%Y-%m-%d} (real dates)"
-    when = "" if incident.name == "none" else f" ({_clock(incident.begin)} to {_clock(incident.until)}, New York time)"
-    return f"Replayed {what}.\n[bold]{escape(incident.says)}[/]{when}"
+    told = f"Replayed {what}.\n[bold]{escape(incident.says)}[/]"
+    return told if incident.name == "none" else f"{told}\n{_when(incident)}"
 
 
-def _clock(at: datetime) -> str:
-    return f"{at.astimezone(NEW_YORK):%Y-%m-%d %H:%M}"
+def _when(incident: Incident) -> str:
+    begin, until = incident.begin.astimezone(NEW_YORK), incident.until.astimezone(NEW_YORK)
+    return f"From {begin:%Y-%m-%d %H:%M} to {until:%H:%M} in New York: {words.span(incident.begin, incident.until)}."

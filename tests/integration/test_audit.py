@@ -95,6 +95,17 @@ def test_missing_online(repo: Repo) -> None:
     report = audit(repo)
     assert causes(report) == each(5, "missing_online")
     assert report.ttl[0].matrix["absent_inside"] == 5
+    assert report.verdict == "fail"
+
+
+def test_a_new_key_that_waits_for_the_next_materialization_is_no_fault(repo: Repo) -> None:
+    repo.write(hourly())
+    repo.materialize(NOON)
+    repo.write([*hourly(), row(99, NOON + 10 * MINUTE, 1.0, 1, "new")])
+    serve(repo, NOON + 30 * MINUTE, drivers=[99])
+    report = audit(repo)
+    assert causes(report) == each(1, "missing_online")
+    assert (report.verdict, {finding.severity for finding in report.findings}) == ("pass", {"info"})
 
 
 def test_expired_served(repo: Repo) -> None:
