@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from skew_ext.serving.spool import is_held
@@ -14,16 +14,15 @@ if TYPE_CHECKING:
     from skew_ext.serving.spool import SpoolDirectory
 
 SHIPPER_MODULE = "skew_ext.shipping"
-_started: list[subprocess.Popen[bytes]] = []
-"""Shippers that this process started: kept, since a process object that is dropped warns that its process runs."""
 
 
 def ensure_shipper(spool: SpoolDirectory) -> None:
     """Start a shipper for `spool` unless one is at work; returns at once.
 
-    The start happens on a thread: spawning a process takes milliseconds that the first lookup should not pay.
+    The start happens on a thread: spawning a process takes milliseconds that the first lookup should not pay. The
+    thread then waits for the shipper's end, so that no zombie stays.
     """
-    threading.Thread(target=_start, args=(spool,), name="skew-ext-shipper-start", daemon=True).start()
+    threading.Thread(target=_start, args=(spool,), name="skew-ext-shipper", daemon=True).start()
 
 
 def _start(spool: SpoolDirectory) -> None:
@@ -31,13 +30,17 @@ def _start(spool: SpoolDirectory) -> None:
         return
     # Feast's metrics name a folder there that goes when the server does; the shipper outlives it.
     environment = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROCESS_DIR"}
-    with (spool.path / "shipper.log").open("ab") as log:
-        shipper = subprocess.Popen(
-            [sys.executable, "-m", SHIPPER_MODULE, str(spool.path)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environment,
-            start_new_session=True,
-        )
-    _started.append(shipper)
+    log = str(spool.path / "shipper.log")
+    # Not a Popen: its object would complain, when this process ends, that the shipper goes on. That is the point of it.
+    process = os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-m", SHIPPER_MODULE, str(spool.path)],
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+    )
+    with suppress(ChildProcessError):  # a server that collects all of its children may have had it
+        os.waitpid(process, 0)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import sys
-from pathlib import Path
-
-from skew_ext.shipping.shipper import Shipper
+from contextlib import suppress
 
 if __name__ == "__main__":
+    # A session of its own, before the imports take their seconds: a Ctrl-C at the server is not for the shipper.
+    with suppress(PermissionError):  # a shell with job control has given it one already
+        os.setsid()
+
+    import logging
+    from pathlib import Path
+
+    from skew_ext.shipping.shipper import Shipper
+
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     Shipper(Path(sys.argv[1])).run(exit_when_abandoned=True)
