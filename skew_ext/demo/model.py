@@ -74,7 +74,11 @@ class DelayModel:
 
 
 def one_thread() -> AbstractContextManager[Any]:
-    """Give a block in which the model uses one thread: over a single row, threads cost more than all the arithmetic."""
+    """Give a block in which the model uses one thread.
+
+    Over a single row, threads cost more than all the arithmetic; and where the processors are busy with other work,
+    OpenMP's threads wait for each other by spinning, which makes seconds of training into minutes.
+    """
     limits: AbstractContextManager[Any] = threadpool_limits(limits=1)
     return limits
 

@@ -117,14 +117,15 @@ class _Demo:
         apply(self._folder.repo)
 
     def _train(self, world: World) -> _Serving:
-        from skew_ext.demo.model import DelayModel, point_in_time  # noqa: PLC0415
+        from skew_ext.demo.model import DelayModel, one_thread, point_in_time  # noqa: PLC0415
         from skew_ext.serving.store import LoggedFeatureStore  # noqa: PLC0415
 
         store = LoggedFeatureStore(repo_path=str(self._folder.repo))
         service = store.get_feature_service(SERVICE)
         training = point_in_time(store, service, world.training)
         model = DelayModel(service)
-        model.fit(training, world.training["late"])
+        with one_thread():
+            model.fit(training, world.training["late"])
         return _Serving(store, service, model, training)
 
     def _replay(self, serving: _Serving, landing: Landing, world: World) -> list[float]:
@@ -167,10 +168,12 @@ class _Demo:
         return report
 
     def _score(self, serving: _Serving, world: World, served: list[float]) -> Scores:
-        from skew_ext.demo.model import auc, point_in_time  # noqa: PLC0415
+        from skew_ext.demo.model import auc, one_thread, point_in_time  # noqa: PLC0415
 
         late = world.lookups["late"]
-        trained = serving.model.scores(point_in_time(serving.store, serving.service, world.lookups))
+        baseline = point_in_time(serving.store, serving.service, world.lookups)
+        with one_thread():
+            trained = serving.model.scores(baseline)
         columns = world.lookups[["request_id", "event_timestamp", "late"]]
         predictions = columns.assign(score_served=served, score_point_in_time=trained)
         pq.write_table(pa.Table.from_pandas(predictions, preserve_index=False), self._folder.predictions)
