@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from skew_ext.errors import SkewError
     from skew_ext.log.reading import read_log
     from skew_ext.serving.context import request_context
+    from skew_ext.serving.logger import ServingLogger
     from skew_ext.serving.provider import SkewProvider
     from skew_ext.serving.store import LoggedFeatureStore
     from skew_ext.transform import feature_transform
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "LoggedFeatureStore": "skew_ext.serving.store",
+    "ServingLogger": "skew_ext.serving.logger",
     "SkewAuditor": "skew_ext.auditor",
     "SkewError": "skew_ext.errors",
     "SkewProvider": "skew_ext.serving.provider",
@@ -32,6 +34,7 @@ _HOMES = {
 
 __all__ = [
     "LoggedFeatureStore",
+    "ServingLogger",
     "SkewAuditor",
     "SkewError",
     "SkewProvider",

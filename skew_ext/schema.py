@@ -25,6 +25,11 @@ SCHEMA = "__schema"
 WRITER = "__writer"
 SEQUENCE = "__seq"
 
+INFERENCE = "_inference"
+PREDICTION = "_prediction"
+LABEL = "_label"
+"""What `ServingLogger` logs stands under these in place of a feature service's name."""
+
 TIMESTAMP_SUFFIX = "__timestamp"
 STATUS_SUFFIX = "__status"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from skew_ext.errors import SettingsError, nearest
 
@@ -25,6 +25,63 @@ class ParquetSettings(_Strict):
     type: Literal["parquet"] = "parquet"
     path: Path = Path("data/skew/log")
 
+    def within(self, root: Path, project: str) -> ParquetSettings:  # noqa: ARG002 - as the other destinations
+        """Give these settings as they are for a repo at `root`."""
+        return self.model_copy(update={"path": root / self.path})
+
+
+class PostgresSettings(_Strict):
+    """A schema of the PostgreSQL database whose DSN the environment variable `dsn_env` holds.
+
+    `project`: whose log is read; empty is the repo's own.
+    """
+
+    type: Literal["postgres"] = "postgres"
+    dsn_env: str = Field(default="DATABASE_URL", pattern="^[A-Za-z_][A-Za-z0-9_]*$")
+    schema_name: str = Field(default="skew", alias="schema", min_length=1, max_length=63)
+    project: str = ""
+
+    def within(self, root: Path, project: str) -> PostgresSettings:  # noqa: ARG002 - as the other destinations
+        """Give these settings as they are for a repo of `project`."""
+        return self.model_copy(update={"project": self.project or project})
+
+
+class FeastSettings(_Strict):
+    """Where each feature service's own `logging_config` says.
+
+    `path`: the Parquet log of what Feast has no place for: lookups by reference, services without `logging_config`.
+    `repo`, `yaml`: the Feast repo, the one that these settings stand in unless said otherwise.
+    """
+
+    type: Literal["feast"] = "feast"
+    path: Path = Path("data/skew/log")
+    repo: Path = Path()
+    yaml: Path | None = None
+
+    def within(self, root: Path, project: str) -> FeastSettings:  # noqa: ARG002 - as the other destinations
+        """Give these settings as they are for a repo at `root`."""
+        yaml = None if self.yaml is None else root / self.yaml
+        return self.model_copy(update={"path": root / self.path, "repo": root / self.repo, "yaml": yaml})
+
+
+_DESTINATIONS: dict[str, type[_Strict]] = {
+    "parquet": ParquetSettings,
+    "postgres": PostgresSettings,
+    "feast": FeastSettings,
+}
+
+
+def _type_of(raw: Any) -> Any:
+    return raw.get("type", "parquet") if isinstance(raw, dict) else getattr(raw, "type", None)
+
+
+DestinationSettings = Annotated[
+    Annotated[ParquetSettings, Tag("parquet")]
+    | Annotated[PostgresSettings, Tag("postgres")]
+    | Annotated[FeastSettings, Tag("feast")],
+    Discriminator(_type_of),
+]
+
 
 class SkewSettings(_Strict):
     """How lookups are logged. Relative paths count from the repo.
@@ -34,7 +91,7 @@ class SkewSettings(_Strict):
     """
 
     spool: Path = Path("data/skew/spool")
-    destination: ParquetSettings = ParquetSettings()
+    destination: DestinationSettings = ParquetSettings()
     model_name: str = ""
     model_version: str = ""
     environment: str = ""
@@ -45,15 +102,17 @@ class SkewSettings(_Strict):
     segment_bytes: int = Field(default=8 * MEBIBYTE, ge=MEBIBYTE)
     spool_max_bytes: int = Field(default=1024 * MEBIBYTE, ge=2 * MEBIBYTE)
 
-    def under(self, repo_path: Path) -> SkewSettings:
-        """Give these settings with their relative paths made absolute from `repo_path`."""
+    def under(self, repo_path: Path, project: str = "") -> SkewSettings:
+        """Give these settings as they are for a repo: relative paths made absolute from `repo_path`."""
         root = repo_path.resolve()
-        destination = self.destination.model_copy(update={"path": root / self.destination.path})
+        destination = self.destination.within(root, project)
         return self.model_copy(update={"spool": root / self.spool, "destination": destination})
 
 
-def settings_from(raw: Mapping[str, Any] | None, repo_path: Path, **overrides: Any) -> SkewSettings:
-    """Read a `skew:` block (None: all defaults), with `overrides` that are not None put over it.
+def settings_from(
+    raw: Mapping[str, Any] | None, repo_path: Path, *, project: str | None = None, **overrides: Any
+) -> SkewSettings:
+    """Read a `skew:` block (None: all defaults) of a project's repo, `overrides` that are not None put over it.
 
     Raises
     ------
@@ -65,16 +124,26 @@ def settings_from(raw: Mapping[str, Any] | None, repo_path: Path, **overrides: A
         raise SettingsError(msg)
     given = {**(raw or {}), **{name: value for name, value in overrides.items() if value is not None}}
     try:
-        return SkewSettings(**given).under(repo_path)
+        return SkewSettings(**given).under(repo_path, project or "")
     except ValidationError as error:
         raise SettingsError(_one_line(error)) from None
 
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
-    where = ".".join(str(part) for part in ("skew", *first["loc"]))
+    place = [str(part) for part in first["loc"]]
+    fields: list[str] = list(SkewSettings.model_fields)
+    if place[:1] == ["destination"] and len(place) > 1:
+        # The second part is the destination's type, which pydantic puts there.
+        fields = [field.alias or name for name, field in _DESTINATIONS[place.pop(1)].model_fields.items()]
+    where = ".".join(("skew", *place))
     if first["type"] == "extra_forbidden":
-        fields = ParquetSettings.model_fields if "destination" in first["loc"] else SkewSettings.model_fields
-        known = ", ".join(fields)
-        return f"{where} is not a setting{nearest(str(first['loc'][-1]), fields)}; the settings are: {known}"
+        return f"{where} is not a setting{nearest(place[-1], fields)}; the settings are: {', '.join(fields)}"
+    if first["type"] == "union_tag_invalid":
+        given = str(_type_of(first["input"]))
+        known = ", ".join(_DESTINATIONS)
+        return f"{where}.type = {given!r} does not fit{nearest(given, _DESTINATIONS)}: a log can go to {known}"
+    if place[-1] == "dsn_env":
+        # Not shown: what stands there in place of a name may be a DSN, with its password.
+        return f"{where} is not the name of an environment variable: name one, and put the DSN into it"
     return f"{where} = {first['input']!r} does not fit: {first['msg'].lower()}; correct it in feature_store.yaml"

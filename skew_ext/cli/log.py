@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from skew_ext.cli.output import console, write_json
+from skew_ext.cli.output import STANDARD_OUTPUT, console, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
     from skew_ext.cli.repo import Repo
+    from skew_ext.log.story import Event
 
 _JSON_HELP = "Write it as JSON; - is standard output."
 
@@ -24,48 +32,68 @@ def log() -> None:
 @click.option("--json", "json_file", help=_JSON_HELP)
 @click.pass_obj
 def show(repo: Repo, /, request_id: str, json_file: str | None) -> None:
-    """Show one request as it was served: each feature's value, status and event time.
+    """Tell the whole story of one request, in order of time.
+
+    Its lookups, with each feature's value, status, event time and age when it was served; the model's inputs, its
+    prediction and score; the label, with its delay; and what each was logged with.
 
     \b
     Example:
       skew log show 01979a3e-5f0e-7cc1-b7e3-0d5a1c6f2b11
     """
+    from skew_ext.cli.telling import tell
     from skew_ext.errors import LogError
     from skew_ext.log.reading import read_log
+    from skew_ext.log.story import story
 
+    target = _absolute(json_file)
     store = repo.store()
     rows = read_log(store, request_id=request_id)
+    waiting = _waiting(store)
     if not rows.num_rows:
-        msg = f"the log has no request {request_id!r}{_waiting(store)}"
+        msg = f"the log has no request {request_id!r}; {waiting or 'see `skew log tail` for those it has'}"
         raise LogError(msg)
-    if json_file is not None:
-        write_json(json_file, rows.to_pylist())
+    if waiting:
+        click.echo(f"skew: there may be more of this request: {waiting}", err=True)
+    told = story(request_id, rows)
+    if target is not None:
+        write_json(target, told.as_dict())
         return
-    for row in rows.to_pylist():
-        _print_row(row, rows.column_names)
+    tell(told, console())
 
 
 @log.command()
 @click.option("-n", "--rows", "count", default=10, show_default=True, type=click.IntRange(min=1), help="How many.")
-@click.option("--feature-service", help="Only lookups of this service.")
-@click.option("--json", "json_file", help=_JSON_HELP)
+@click.option("--feature-service", help="Only lookups of this service; _inference, _prediction, _label likewise.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until stopped.")
+@click.option("--json", "json_file", help=f"{_JSON_HELP} With --follow, one document in each line.")
 @click.pass_obj
-def tail(repo: Repo, /, count: int, feature_service: str | None, json_file: str | None) -> None:
-    """Show the latest rows, oldest first.
+def tail(repo: Repo, /, *, count: int, feature_service: str | None, follow: bool, json_file: str | None) -> None:
+    """Show the latest rows, oldest first, as they were stored.
 
     \b
-    Example:
+    Examples:
       skew log tail -n 3
+      skew log tail --follow --feature-service departure_delay
     """
-    from skew_ext.log.reading import read_log
+    from skew_ext.log.latest import follow_log, latest_rows
+    from skew_ext.log.story import events
 
-    rows = read_log(repo.store(), feature_service)
-    latest = rows.slice(max(0, rows.num_rows - count))
-    if json_file is not None:
-        write_json(json_file, latest.to_pylist())
+    target = _absolute(json_file)
+    try:
+        store = repo.store()
+        if not follow:
+            found = events(latest_rows(store, count, feature_service))
+            if target is not None:
+                write_json(target, [event.as_dict() for event in found])
+            else:
+                _print_events(found, None)
+            return
+        with _opened(target) as file:
+            for rows in follow_log(store, count, feature_service):
+                _print_events(events(rows), file)
+    except KeyboardInterrupt:
         return
-    for row in latest.to_pylist():
-        _print_row(row, latest.column_names)
 
 
 @log.command()
@@ -80,9 +108,10 @@ def stats(repo: Repo, /, json_file: str | None) -> None:
     """
     from skew_ext.shipping.stats import log_stats
 
+    target = _absolute(json_file)
     counts = log_stats(repo.settings().spool)
-    if json_file is not None:
-        write_json(json_file, counts.as_dict())
+    if target is not None:
+        write_json(target, counts.as_dict())
         return
     for name, value in counts.as_dict().items():
         if isinstance(value, dict):
@@ -94,31 +123,29 @@ def _waiting(store: Any) -> str:
     from skew_ext.auditor.window import waiting_in_spool
 
     waiting = waiting_in_spool(store)
-    return f"; {waiting:,} rows still wait in the spool: run `skew ship --drain`" if waiting else ""
+    return f"{waiting:,} rows still wait in the spool: run `skew ship --drain`" if waiting else ""
 
 
-def _print_row(row: dict[str, Any], columns: list[str]) -> None:
-    from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
-    from rich.markup import escape
-    from rich.table import Table
+def _absolute(path: str | None) -> str | None:
+    # Paths are the caller's: made absolute before the repo becomes the working folder.
+    return path if path is None or path == STANDARD_OUTPUT else str(Path(path).absolute())
 
-    from skew_ext.schema import LOG_TIMESTAMP, REQUEST_ID, STATUS_SUFFIX, TIMESTAMP_SUFFIX
 
-    features = [name for name in columns if name + STATUS_SUFFIX in columns]
-    derived = {name + suffix for name in features for suffix in ("", STATUS_SUFFIX, TIMESTAMP_SUFFIX)}
-    plain = {name: row[name] for name in columns if name not in derived and not name.startswith("__")}
-    keys = ", ".join(f"{name}={value!r}" for name, value in plain.items() if value is not None)
-    table = Table(title=escape(f"{row[REQUEST_ID]} served {row[LOG_TIMESTAMP]:%Y-%m-%d %H:%M:%S.%f} UTC: {keys}"))
-    for heading in ("feature", "value", "status", "event time (UTC)"):
-        table.add_column(heading, overflow="fold")
-    for name in features:
-        status, event = row[name + STATUS_SUFFIX], row[name + TIMESTAMP_SUFFIX]
-        if status is None:
-            continue
-        table.add_row(
-            escape(name),
-            escape(repr(row[name])),
-            FieldStatus.Name(status),
-            "" if event is None else f"{event:%Y-%m-%d %H:%M:%S.%f}",
-        )
-    console().print(table)
+def _opened(target: str | None) -> AbstractContextManager[IO[str] | None]:
+    if target is None or target == STANDARD_OUTPUT:
+        return nullcontext(None if target is None else sys.stdout)
+    Path(target).parent.mkdir(parents=True, exist_ok=True)
+    return Path(target).open("w", encoding="utf-8")
+
+
+def _print_events(found: Sequence[Event], file: IO[str] | None) -> None:
+    """Print events for people, or where there is a file, as JSON: one document in each line."""
+    from skew_ext.cli.telling import WIDEST, lines
+
+    width = min(console().width, WIDEST)
+    for event in found:
+        if file is None:
+            click.echo("\n".join(lines(event, width)))
+        else:
+            file.write(json.dumps(event.as_dict()) + "\n")
+            file.flush()

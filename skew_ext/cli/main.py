@@ -13,6 +13,7 @@ import click
 
 from skew_ext import __version__
 from skew_ext.cli.audit import audit
+from skew_ext.cli.db import db
 from skew_ext.cli.demo import demo
 from skew_ext.cli.log import log
 from skew_ext.cli.repo import Repo
@@ -59,7 +60,7 @@ def cli(ctx: click.Context, chdir: Path | None, feature_store_yaml: Path | None)
     ctx.obj = Repo(chdir or Path.cwd(), feature_store_yaml)
 
 
-for _command in (demo, audit, log, ship):
+for _command in (demo, audit, log, ship, db):
     cli.add_command(_command)
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,8 +40,32 @@ class Destination(Protocol):
 
 
 def destination_from(settings: dict[str, Any]) -> Destination:
-    """Make the destination that the settings describe; SettingsError if there is none of that type."""
-    if settings["type"] == "parquet":
+    """Make the destination that the settings describe; SettingsError if it cannot be made here."""
+    kind = settings["type"]
+    if kind == "parquet":
         return ParquetDestination(Path(settings["path"]))
-    msg = f"no destination of type {settings['type']!r}; this version stores to: parquet"
+    if kind == "postgres":
+        return _postgres(settings)
+    if kind == "feast":
+        from skew_ext.log.feast_destination import FeastDestination  # noqa: PLC0415 - Feast is slow to import
+
+        yaml = settings["yaml"]
+        return FeastDestination(Path(settings["repo"]), Path(settings["path"]), None if yaml is None else Path(yaml))
+    msg = f"no destination of type {kind!r}; this version stores to: parquet, postgres, feast"
     raise SettingsError(msg)
+
+
+def _postgres(settings: dict[str, Any]) -> Destination:
+    with needing_psycopg():
+        from skew_ext.log.postgres import PostgresDestination  # noqa: PLC0415 - psycopg comes with an extra
+    return PostgresDestination(settings["dsn_env"], settings["schema_name"], settings["project"])
+
+
+@contextmanager
+def needing_psycopg() -> Iterator[None]:
+    """Import inside this what needs psycopg; SettingsError says how to get it where it is missing."""
+    try:
+        yield
+    except ImportError as error:
+        msg = f"a log in PostgreSQL needs psycopg 3 ({error}): pip install 'skew-ext[postgres]'"
+        raise SettingsError(msg) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import urllib.parse
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from skew_ext.errors import LogError
-from skew_ext.log.decode import SYSTEM_FIELDS
+from skew_ext.log.union import union
 from skew_ext.schema import LOG_DATE, LOG_TIMESTAMP, REQUEST_ID
 
 if TYPE_CHECKING:
@@ -51,12 +52,8 @@ class ParquetDestination:
 
     def read(self, query: LogQuery) -> pa.Table:
         """Give the rows that fit; columns that a file's schema does not have are null in its rows."""
-        condition = _condition(query)
-        tables = [_read(folder, condition) for folder in self._folders(query.feature_service)]
-        found = [table for table in tables if table.num_rows]
-        if not found:
-            return pa.schema(SYSTEM_FIELDS).empty_table()
-        return pa.concat_tables(found, promote_options="permissive")
+        tables = [_read(folder, query) for folder in self._folders(query.feature_service)]
+        return union([table for table in tables if table.num_rows])
 
     def _folders(self, feature_service: str | None) -> list[Path]:
         if feature_service is not None:
@@ -94,14 +91,21 @@ def _moment(value: datetime) -> pa.Scalar:
     return pa.scalar(value, type=pa.timestamp("us", tz="UTC"))
 
 
-def _read(folder: Path, condition: Any) -> pa.Table:
-    files = sorted(str(file) for file in folder.rglob("*.parquet"))
-    if not files:
-        return pa.schema(SYSTEM_FIELDS).empty_table()
+def _files(folder: Path, query: LogQuery) -> list[str]:
+    """Give the files of the days that the window touches, by their folders' names: no other file is opened."""
+    first = f"{LOG_DATE}={query.start.date().isoformat()}" if query.start is not None else ""
+    last = f"{LOG_DATE}={query.end.date().isoformat()}" if query.end is not None else "~"
+    return sorted(str(file) for file in folder.rglob("*.parquet") if first <= file.parent.name <= last)
+
+
+def _read(folder: Path, query: LogQuery) -> pa.Table:
+    condition = _condition(query)
+    # Files of one schema at a time: a feature that changed its type must not make the log unreadable.
+    alike: dict[pa.Schema, list[str]] = defaultdict(list)
     try:
-        schemas = {file: ds.dataset(file, format="parquet").schema for file in files}
-        unified = pa.unify_schemas(list(schemas.values()), promote_options="permissive")
-        return ds.dataset(files, format="parquet", schema=unified).to_table(filter=condition)
+        for file in _files(folder, query):
+            alike[pq.read_schema(file)].append(file)
+        return union([ds.dataset(files, format="parquet").to_table(filter=condition) for files in alike.values()])
     except (pa.ArrowException, OSError) as error:
         msg = f"the log at {folder} cannot be read: {' '.join(str(error).split())}"
         raise LogError(msg) from None

@@ -29,6 +29,8 @@ _SCALARS: dict[str, tuple[str, pa.DataType]] = {
     "UUID": ("uuid", pa.string()),
     "TIME_UUID": ("time_uuid", pa.string()),
     "DECIMAL": ("decimal", pa.string()),
+    # Not Feast's, whose timestamps are whole seconds: what `ServingLogger` makes of a datetime.
+    "TIMESTAMP_MICROS": ("int64", pa.timestamp("us", tz="UTC")),
 }
 _ALIASES = {"PDF_BYTES": "BYTES", "IMAGE_BYTES": "BYTES"}
 _LIST_SUFFIX, _SET_SUFFIX = "_LIST", "_SET"
@@ -44,6 +46,14 @@ def arrow_type(value_type: str) -> pa.DataType:
     if kind == "scalar":
         return _SCALARS[element][1]
     return pa.list_(_SCALARS[element][1]) if kind in ("list", "set") else pa.binary()
+
+
+def field_of(value_type: str) -> str:
+    """Give the field of Feast's Value message that holds a column's values; empty for what is kept as messages."""
+    kind, element = _shape(value_type)
+    if kind == "opaque":
+        return ""
+    return f"{_SCALARS[element][0]}_val" if kind == "scalar" else f"{_SCALARS[element][0]}_{kind}_val"
 
 
 def to_arrow(values: Sequence[Value], value_type: str) -> pa.Array:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from skew_ext.model import AuditReport
 from skew_ext.report import harm, summary, words
 from skew_ext.report.harm import Harm
+from skew_ext.text import harmless
 
 STYLES = {"pass": "bold green", "warn": "bold yellow", "fail": "bold red", "info": "bold blue"}
 WIDEST = 120
@@ -27,14 +27,14 @@ def render(report: AuditReport, console: Console) -> None:
         Where to print; 80 columns are enough, and no more than 120 are used.
     """
     width = min(console.width, WIDEST)
-    verdict = f"[{STYLES[report.verdict]}]{report.verdict.upper()}[/]  {_text(summary.sentence(report))}"
+    verdict = f"[{STYLES[report.verdict]}]{report.verdict.upper()}[/]  {harmless(summary.sentence(report))}"
     console.print(verdict, width=width, highlight=False)
-    console.print(f"[dim]{_text(_scope(report))}[/]", width=width, highlight=False)
+    console.print(f"[dim]{harmless(_scope(report))}[/]", width=width, highlight=False)
     harms = harm.harms(report)
     if harms:
         console.print(_table(harms), width=width, highlight=False)
     for line in _closing(report):
-        console.print(_text(line), width=width, highlight=False)
+        console.print(harmless(line), width=width, highlight=False)
 
 
 def _scope(report: AuditReport) -> str:
@@ -61,10 +61,10 @@ def _table(harms: list[Harm]) -> Table:
 
 def _cells(one: Harm) -> tuple[str, str, str, str]:
     severity = one.first.severity
-    what = f"[{STYLES[severity]}]{severity.upper()}[/]\n{_text(_broken(one.what))}"
+    what = f"[{STYLES[severity]}]{severity.upper()}[/]\n{harmless(_broken(one.what))}"
     late = f", up to {words.duration(one.lag)} late" if one.lag is not None else ""
     when = f"; {words.span(*one.span)}" if one.span is not None and severity != "info" else ""
-    return what, _rate(one), _text(one.why + late + when), _text("; ".join(one.remedies))
+    return what, _rate(one), harmless(one.why + late + when), harmless("; ".join(one.remedies))
 
 
 def _rate(one: Harm) -> str:
@@ -77,8 +77,3 @@ def _rate(one: Harm) -> str:
 def _broken(what: str) -> str:
     """Break a name that is alone and long where its view ends: better there than in the middle of a word."""
     return what if " " in what or len(what) <= NARROW else what.replace("__", "__\n", 1)
-
-
-def _text(value: str) -> str:
-    """Make text from data fit to print: no markup of its own, and no control characters that move the cursor."""
-    return escape("".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in value))

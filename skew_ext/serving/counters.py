@@ -7,33 +7,35 @@ import os
 import struct
 from pathlib import Path
 
-DROP_REASONS = ("spool_full", "too_large", "not_encodable", "spool_unavailable", "closed")
+DROP_REASONS = ("spool_full", "too_large", "not_encodable", "spool_unavailable", "closed", "interrupted")
 """Why the capture drops: the order is the file's, so new reasons go to the end."""
 
 _SLOTS = ("accepted", "appended", *DROP_REASONS)
-_SLOT = struct.Struct("<Q")
+ACCEPTED, APPENDED = 0, 1
+_PLACES = {name: place for place, name in enumerate(_SLOTS)}
+_SLOT = struct.Struct("=Q")
 SIZE = 4096
 
 
 class Counters:
-    """Counts of entity rows: accepted by the capture, appended to segments, dropped by reason."""
+    """Counts of entity rows: accepted by the capture, appended to segments, dropped by reason.
+
+    `slots[ACCEPTED]` and `slots[APPENDED]` are there for the writer to count in place, under its lock.
+    """
 
     def __init__(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            os.ftruncate(descriptor, SIZE)
+            # Allocated now: on a full disk this is an error here, not a SIGBUS at the first count.
+            os.posix_fallocate(descriptor, 0, SIZE)
             self._map = mmap.mmap(descriptor, SIZE)
         finally:
             os.close(descriptor)
+        self.slots = memoryview(self._map).cast("Q")
 
     def add(self, name: str, rows: int) -> None:
         """Add `rows` to a counter; the caller holds the writer's lock."""
-        offset = _SLOTS.index(name) * _SLOT.size
-        _SLOT.pack_into(self._map, offset, _SLOT.unpack_from(self._map, offset)[0] + rows)
-
-    def close(self) -> None:
-        """Let go of the file; what was counted stays in it."""
-        self._map.close()
+        self.slots[_PLACES[name]] += rows
 
 
 def read_counters(path: Path) -> dict[str, int]:

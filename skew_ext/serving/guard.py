@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING
 
 from skew_ext.errors import TransformError
@@ -20,9 +19,8 @@ class TransformGuard:
 
     def __init__(self, on_mismatch: str) -> None:
         self._raise = on_mismatch == "raise"
-        self._warned: set[tuple[str, str]] = set()
-        self._lock = threading.Lock()
-        self.mismatches = 0
+        # No lock, which another thread could hold at a fork: setdefault is atomic.
+        self._warned: dict[tuple[str, str], object] = {}
 
     def installed(self, schema: LogSchema) -> str:
         """Give the fingerprints of the transforms that a lookup runs: `view=fingerprint`, joined by spaces."""
@@ -47,11 +45,8 @@ class TransformGuard:
             f"on-demand view {view!r} is registered with {where} at fingerprint {registered[:12]}, but the function "
             f"installed here {found}: deploy the registered code, or run `feast apply` from this code"
         )
-        with self._lock:
-            self.mismatches += 1
-            known = (view, installed or "") in self._warned
-            self._warned.add((view, installed or ""))
         if self._raise:
             raise TransformError(message)
-        if not known:
+        mine = object()
+        if self._warned.setdefault((view, installed or ""), mine) is mine:
             logger.warning("%s", message)

@@ -5,15 +5,33 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from skew_ext.serving.spool import is_held
+from skew_ext.serving.spool import FileLock
 
 if TYPE_CHECKING:
     from skew_ext.serving.spool import SpoolDirectory
 
 SHIPPER_MODULE = "skew_ext.shipping"
+LOCK_DESCRIPTOR = 3
+"""As what a shipper inherits its lock."""
+_PAUSE_SECONDS = 5.0
+
+
+class ShipperLauncher:
+    """Keeps a shipper at work on a spool: starts one where there is none, and again should it have died."""
+
+    def __init__(self, spool: SpoolDirectory) -> None:
+        self._spool = spool
+        self._next = 0.0
+
+    def __call__(self) -> None:
+        """Start a shipper unless one is at work; at most one every few seconds, should each die at once."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _PAUSE_SECONDS
+            ensure_shipper(self._spool)
 
 
 def ensure_shipper(spool: SpoolDirectory) -> None:
@@ -22,25 +40,54 @@ def ensure_shipper(spool: SpoolDirectory) -> None:
     The start happens on a thread: spawning a process takes milliseconds that the first lookup should not pay. The
     thread then waits for the shipper's end, so that no zombie stays.
     """
-    threading.Thread(target=_start, args=(spool,), name="skew-ext-shipper", daemon=True).start()
+    with suppress(RuntimeError):  # no more threads, or the interpreter is on its way out
+        threading.Thread(target=_start, args=(spool,), name="skew-ext-shipper", daemon=True).start()
 
 
 def _start(spool: SpoolDirectory) -> None:
-    if is_held(spool.shipper_lock):
-        return
+    lock = FileLock(spool.shipper_lock)
+    _launching.append(lock)
+    process = 0
+    try:
+        if lock.acquire():
+            process = _spawned(spool, lock)
+    except OSError:
+        pass  # no room for a log or a process: the next segment tries again
+    finally:
+        lock.release()
+        _launching.remove(lock)
+    if process:
+        with suppress(ChildProcessError):  # a server that collects all of its children may have had it
+            os.waitpid(process, 0)
+
+
+def _spawned(spool: SpoolDirectory, lock: FileLock) -> int:
+    # The shipper inherits the lock, so of many servers that start at once one starts a shipper. Not a Popen: its object
+    # would complain, when this process ends, that the shipper goes on. That is the point of it.
+    log = str(spool.path / "shipper.log")
     # Feast's metrics name a folder there that goes when the server does; the shipper outlives it.
     environment = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROCESS_DIR"}
-    log = str(spool.path / "shipper.log")
-    # Not a Popen: its object would complain, when this process ends, that the shipper goes on. That is the point of it.
-    process = os.posix_spawn(
+    return os.posix_spawn(
         sys.executable,
-        [sys.executable, "-m", SHIPPER_MODULE, str(spool.path)],
+        [sys.executable, "-m", SHIPPER_MODULE, str(spool.path), str(LOCK_DESCRIPTOR)],
         environment,
         file_actions=[
+            (os.POSIX_SPAWN_DUP2, lock.descriptor, LOCK_DESCRIPTOR),
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
     )
-    with suppress(ChildProcessError):  # a server that collects all of its children may have had it
-        os.waitpid(process, 0)
+
+
+_launching: list[FileLock] = []
+
+
+def _release_after_fork() -> None:
+    # A child that is forked during a launch would hold the lock as long as it lives, with no shipper behind it.
+    for lock in _launching:
+        lock.release()
+    _launching.clear()
+
+
+os.register_at_fork(after_in_child=_release_after_fork)

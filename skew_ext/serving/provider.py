@@ -17,30 +17,31 @@ if TYPE_CHECKING:
 
 
 class LookupLogger:
-    """What the provider and the wrapped store share: the guard before a lookup, the capture after it."""
+    """What the provider and the wrapped store share: the guard before a lookup, the capture after it.
+
+    `after(lookup, response)` logs what was served, and never raises.
+    """
 
     def __init__(self, settings: SkewSettings) -> None:
         self.settings = settings
         self.guard = TransformGuard(settings.on_transform_mismatch)
         self.capture = Capture(settings, self.guard)
+        self.after = self.capture.record
 
     def before(self, lookup: Lookup) -> None:
         """Refuse, or warn of, a transform that is not the registered one; TransformError if it refuses."""
         try:
-            schema = self.capture.schema(lookup)
+            schema = self.capture.plan(lookup).schema
         except Exception:  # noqa: BLE001 - a request that Feast cannot resolve either gets Feast's own error
             return
         if schema.transforms:
             self.guard.check(schema)
 
-    def after(self, lookup: Lookup, response: OnlineResponse) -> None:
-        """Log what was served; never raises."""
-        self.capture.record(lookup, response)
-
 
 def repo_settings(config: RepoConfig, **overrides: Any) -> SkewSettings:
     """Read the `skew:` block of a loaded feature_store.yaml; SettingsError if it does not fit."""
-    return settings_from(getattr(config, "skew", None), Path(config.repo_path or Path.cwd()), **overrides)
+    path = Path(config.repo_path or Path.cwd())
+    return settings_from(getattr(config, "skew", None), path, project=config.project, **overrides)
 
 
 class SkewProvider(PassthroughProvider):
@@ -59,32 +60,42 @@ class SkewProvider(PassthroughProvider):
         super().__init__(config)
         self.lookups = LookupLogger(repo_settings(config))
 
-    def get_online_features(self, *args: Any, **kwargs: Any) -> OnlineResponse:
+    def get_online_features(  # noqa: PLR0913 - the parameters are those of Feast's Provider
+        self,
+        config: RepoConfig,
+        features: Any,
+        entity_rows: Any,
+        registry: Any,
+        project: str,
+        full_feature_names: bool = False,  # noqa: FBT001, FBT002
+        *args: Any,
+        **kwargs: Any,
+    ) -> OnlineResponse:
         """Serve as Feast does, and log what was served. Arguments and result are Feast's."""
-        lookup = lookup_of(*args, **kwargs)
+        lookup = Lookup(features, entity_rows, registry, project, full_feature_names)
         self.lookups.before(lookup)
-        response = super().get_online_features(*args, **kwargs)
+        response = super().get_online_features(
+            config, features, entity_rows, registry, project, full_feature_names, *args, **kwargs
+        )
         self.lookups.after(lookup, response)
         return response
 
-    async def get_online_features_async(self, *args: Any, **kwargs: Any) -> OnlineResponse:
+    async def get_online_features_async(  # noqa: PLR0913 - the parameters are those of Feast's Provider
+        self,
+        config: RepoConfig,
+        features: Any,
+        entity_rows: Any,
+        registry: Any,
+        project: str,
+        full_feature_names: bool = False,  # noqa: FBT001, FBT002
+        *args: Any,
+        **kwargs: Any,
+    ) -> OnlineResponse:
         """Serve as Feast does, and log what was served. Arguments and result are Feast's."""
-        lookup = lookup_of(*args, **kwargs)
+        lookup = Lookup(features, entity_rows, registry, project, full_feature_names)
         self.lookups.before(lookup)
-        response = await super().get_online_features_async(*args, **kwargs)
+        response = await super().get_online_features_async(
+            config, features, entity_rows, registry, project, full_feature_names, *args, **kwargs
+        )
         self.lookups.after(lookup, response)
         return response
-
-
-def lookup_of(  # noqa: PLR0913 - the parameters are those of Feast's Provider.get_online_features
-    config: RepoConfig,  # noqa: ARG001
-    features: Any,
-    entity_rows: Any,
-    registry: Any,
-    project: str,
-    full_feature_names: bool = False,  # noqa: FBT001, FBT002
-    *_: Any,
-    **__: Any,
-) -> Lookup:
-    """Give the lookup that a call of a provider's `get_online_features` makes."""
-    return Lookup(features, entity_rows, registry, project, full_feature_names)

@@ -1,8 +1,9 @@
 """The bytes of one logged lookup: a frame in a segment, and the record inside it.
 
 Frame (little endian, padded to 8 bytes): length u32, CRC32C u32, sequence u64, rows u32, zero u32, payload.
-The length is written last: a frame whose length is zero is not there yet, so a reader never sees half of one,
-also when the writer is killed between two bytes. The CRC covers sequence, rows and payload.
+The length and the CRC are written last: a frame whose length is zero is not there yet, and one whose CRC does not fit
+is not there yet or damaged, so a reader never takes half of one, also when the writer is killed between two bytes. The
+CRC covers what follows it: sequence, rows and payload.
 
 Record: served_at i64 (microseconds since 1970, UTC), the lengths of five parts u32 each, and the parts:
 schema hash, request id, constants (JSON), Feast's GetOnlineFeaturesRequest (request data), GetOnlineFeaturesResponse.
@@ -11,22 +12,22 @@ schema hash, request id, constants (JSON), Feast's GetOnlineFeaturesRequest (req
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-import google_crc32c
+from google_crc32c import value as crc_of
 
 if TYPE_CHECKING:
     from mmap import mmap
 
 FRAME = struct.Struct("<IIQII")
-_COVERED = struct.Struct("<QI")
+_LENGTH = struct.Struct("<I")
+_COVERED = struct.Struct("<QII")
+_LAST = struct.Struct("<II")
 _HEAD = struct.Struct("<qIIIII")
 ALIGNMENT = 8
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One lookup as it was served. `served_at` is in microseconds since 1970, UTC."""
 
     served_at: int
@@ -38,25 +39,43 @@ class Record:
 
     def encode(self) -> bytes:
         """Give the record's bytes."""
-        parts = (self.schema, self.request_id, self.constants, self.request, self.response)
-        return b"".join((_HEAD.pack(self.served_at, *map(len, parts)), *parts))
+        return encode_record(self.served_at, self.schema, self.request_id, self.constants, self.request, self.response)
 
     @classmethod
     def decode(cls, payload: bytes) -> Record:
         """Read a record back; ValueError if the lengths do not add up."""
-        served_at, *lengths = _HEAD.unpack_from(payload)
-        ends, position = [], _HEAD.size
-        for length in lengths:
-            ends.append(slice(position, position + length))
-            position += length
-        if position != len(payload):
-            msg = f"a record of {len(payload)} bytes says that it has {position}"
+        if len(payload) < _HEAD.size:
+            msg = f"a record of {len(payload)} bytes is shorter than its head"
             raise ValueError(msg)
-        return cls(served_at, *(payload[end] for end in ends))
+        # Each length becomes the end of its part.
+        served_at, schema, request_id, constants, request, response = _HEAD.unpack_from(payload)
+        schema += _HEAD.size
+        request_id += schema
+        constants += request_id
+        request += constants
+        response += request
+        if response != len(payload):
+            msg = f"a record of {len(payload)} bytes says that it has {response}"
+            raise ValueError(msg)
+        return cls(
+            served_at,
+            payload[_HEAD.size : schema],
+            payload[schema:request_id],
+            payload[request_id:constants],
+            payload[constants:request],
+            payload[request:],
+        )
 
 
-@dataclass(frozen=True)
-class Frame:
+def encode_record(  # noqa: PLR0913 - one argument for each part, since the caller's thread pays for each indirection
+    served_at: int, schema: bytes, request_id: bytes, constants: bytes, request: bytes, response: bytes
+) -> bytes:
+    """Give the bytes of the `Record` of these parts."""
+    head = _HEAD.pack(served_at, len(schema), len(request_id), len(constants), len(request), len(response))
+    return b"".join((head, schema, request_id, constants, request, response))
+
+
+class Frame(NamedTuple):
     """A frame found in a segment: where it ends, its sequence, its entity rows, its payload (None: damaged)."""
 
     end: int
@@ -67,21 +86,20 @@ class Frame:
 
 def framed_size(payload_size: int) -> int:
     """Give the bytes that a payload takes in a segment."""
-    return -(-(FRAME.size + payload_size) // ALIGNMENT) * ALIGNMENT
-
-
-def checksum(sequence: int, rows: int, payload: bytes) -> int:
-    """Give the CRC32C of what a frame carries."""
-    return int(google_crc32c.extend(google_crc32c.value(_COVERED.pack(sequence, rows)), payload))
+    return (FRAME.size + payload_size + ALIGNMENT - 1) & -ALIGNMENT
 
 
 def write_frame(segment: mmap, position: int, sequence: int, rows: int, payload: bytes) -> None:
-    """Put a frame at `position`, its length last."""
-    start = position + FRAME.size
-    segment[start : start + len(payload)] = payload
-    crc = checksum(sequence, rows, payload)
-    FRAME.pack_into(segment, position, 0, crc, sequence, rows, 0)
-    struct.pack_into("<I", segment, position, len(payload))
+    """Put a frame at `position`, its length and checksum last."""
+    covered = _COVERED.pack(sequence, rows, 0) + payload
+    start = position + _LAST.size
+    segment[start : start + len(covered)] = covered
+    _LAST.pack_into(segment, position, len(payload), crc_of(covered))
+
+
+def has_frame(segment: mmap, position: int) -> bool:
+    """Say whether a whole frame stands at `position`."""
+    return bool(_LENGTH.unpack_from(segment, position)[0])
 
 
 def read_frame(segment: bytes | mmap, position: int) -> Frame | None:
@@ -94,6 +112,5 @@ def read_frame(segment: bytes | mmap, position: int) -> Frame | None:
     end = position + framed_size(length)
     if end > len(segment):
         return Frame(len(segment), sequence, rows, None)
-    payload = bytes(segment[position + FRAME.size : position + FRAME.size + length])
-    intact = checksum(sequence, rows, payload) == crc
-    return Frame(end, sequence, rows, payload if intact else None)
+    covered = segment[position + _LAST.size : position + FRAME.size + length]
+    return Frame(end, sequence, rows, covered[_COVERED.size :] if crc_of(covered) == crc else None)

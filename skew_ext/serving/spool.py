@@ -18,6 +18,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,10 @@ class SpoolDirectory:
             return []
         return sorted(folder for folder in self.writers.iterdir() if folder.is_dir() and folder.name[0] != ".")
 
+    def count_segments(self) -> int:
+        """Count the segments of all writers."""
+        return sum(len(segments(folder)) for folder in self.writer_folders())
+
     def put_schema(self, schema_hash: str, text: str) -> None:
         """Keep a schema under its hash; the same hash always has the same text."""
         target = self.schemas / f"{schema_hash}.json"
@@ -149,12 +154,20 @@ class SpoolDirectory:
             raise SpoolError(msg) from None
 
     def _is_foreign(self) -> bool:
-        return self.path.exists() and not self.marker.exists() and any(self.path.iterdir())
+        if self.marker.exists() or not self.path.exists():
+            return False
+        # Another process may be making the same spool just now: its folders come before its marker.
+        ours, passing = (self.schemas.name, self.writers.name), f".{self.marker.name}."
+        others = any(path.name not in ours and not path.name.startswith(passing) for path in self.path.iterdir())
+        return others and not self.marker.exists()  # asked again: the other may have just finished
 
 
 def segments(folder: Path) -> list[Path]:
     """Give a writer's segments, oldest first."""
-    return sorted(folder.glob(f"*{SEGMENT_SUFFIX}"))
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == SEGMENT_SUFFIX)
+    except FileNotFoundError:  # the shipper has deleted it, all of it being stored
+        return []
 
 
 def segment_number(path: Path) -> int:
@@ -164,7 +177,7 @@ def segment_number(path: Path) -> int:
 
 def write_atomically(target: Path, text: str) -> None:
     """Write a small file so that a reader sees the old text or the new, also after a crash."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
@@ -174,14 +187,24 @@ def write_atomically(target: Path, text: str) -> None:
 
 
 class FileLock:
-    """An flock on a file: released by the kernel when its holder dies, however it dies."""
+    """An flock on a file: released by the kernel when its holder dies, however it dies.
 
-    def __init__(self, path: Path) -> None:
+    A holder can hand it to a child: `inherited` is the descriptor that the child got it as.
+    """
+
+    def __init__(self, path: Path, inherited: int | None = None) -> None:
         self._path = path
-        self._descriptor: int | None = None
+        self._descriptor = inherited
+
+    @property
+    def descriptor(self) -> int:
+        """The descriptor that holds the lock; -1 where it is not held."""
+        return -1 if self._descriptor is None else self._descriptor
 
     def acquire(self) -> bool:
-        """Take the lock if it is free; say whether it was."""
+        """Take the lock if it is free; say whether it is held now."""
+        if self._descriptor is not None:
+            return True
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,49 +3,50 @@
 from __future__ import annotations
 
 import atexit
-import mmap
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 from skew_ext.serving.context import new_request_id
-from skew_ext.serving.counters import Counters
-from skew_ext.serving.record import framed_size, write_frame
-from skew_ext.serving.spool import (
-    SEALED_AT,
-    SEGMENT_HEADER,
-    SEGMENT_MAGIC,
-    SEGMENT_SUFFIX,
-    FileLock,
-    SpoolDirectory,
-    segments,
-)
+from skew_ext.serving.counters import ACCEPTED, APPENDED, Counters
+from skew_ext.serving.launcher import ShipperLauncher
+from skew_ext.serving.losses import Losses
+from skew_ext.serving.record import framed_size, has_frame, write_frame
+from skew_ext.serving.segments import Segment, SegmentSupply
+from skew_ext.serving.spool import SEGMENT_HEADER, FileLock, SpoolDirectory
 
 
 class SpoolWriter:
     """Appends records to this process's segments.
 
-    `append` copies the record into mapped memory under a lock that is held for that copy only, and once per segment
-    for making the next file. It never raises: what cannot be kept is counted under its reason.
+    `append` copies the record into mapped memory under a lock that is held for that copy only: files are made by
+    another thread. What cannot be kept is counted under its reason.
     """
 
-    def __init__(self, spool: SpoolDirectory, segment_bytes: int, max_bytes: int) -> None:
+    def __init__(
+        self, spool: SpoolDirectory, segment_bytes: int, max_bytes: int, *, start_shipper: bool = False
+    ) -> None:
         self.identity = new_request_id().replace("-", "")
         self.process = os.getpid()
         self._segment_bytes = segment_bytes
-        self._max_segments = max(1, max_bytes // segment_bytes)
-        self._folder = spool.writers / self.identity
+        folder = spool.writers / self.identity
         # Made aside and locked before it gets its name: a folder that the shipper sees unlocked is a dead writer's.
         aside = spool.writers / f".{self.identity}"
         aside.mkdir(mode=0o700)
         self._alive = FileLock(aside / "lock")
         self._alive.acquire()
         self._counters = Counters(aside / "state")
-        aside.rename(self._folder)
+        self._counts = self._counters.slots
+        aside.rename(folder)
+        launcher = ShipperLauncher(spool) if start_shipper else None
+        self._supply = SegmentSupply(spool, folder, segment_bytes, max_bytes, launcher)
+        self._losses = Losses(str(spool.path))
         self._lock = threading.Lock()
-        self._segment: mmap.mmap | None = None
-        self._number = 0
+        self._segment: Segment | None = None
+        self._map: Any = None  # the segment's
         self._position = 0
+        self._limit = 0  # where the next append has to stop and see to a segment
         self._sequence = 0
         self._closed = False
         atexit.register(self.close)
@@ -53,35 +54,43 @@ class SpoolWriter:
     def append(self, payload: bytes, rows: int) -> bool:
         """Append one record of `rows` entity rows; say whether it was kept."""
         size = framed_size(len(payload))
-        with self._lock:
-            self._counters.add("accepted", rows)
-            sequence = self._sequence
-            self._sequence += 1
-            reason = self._make_room(size)
-            if reason is not None:
-                self._counters.add(reason, rows)
+        while True:
+            with self._lock:
+                position = self._position
+                if position + size <= self._limit:
+                    accepted, appended = self._counts[ACCEPTED] + rows, self._counts[APPENDED] + rows
+                    try:
+                        self._counts[ACCEPTED] = accepted
+                        write_frame(self._map, position, self._sequence, rows, payload)
+                        self._position = position + size
+                        self._counts[APPENDED] = appended
+                    except BaseException:
+                        self._settle(position, size, rows, accepted, appended)
+                        raise
+                    self._sequence += 1
+                    break
+            if not self._has_way(size, rows):
                 return False
-            assert self._segment is not None  # noqa: S101 - _make_room gave one
-            write_frame(self._segment, self._position, sequence, rows, payload)
-            self._position += size
-            self._counters.add("appended", rows)
+        if self._losses:
+            self._losses.kept()
         return True
 
-    def drop(self, reason: str, rows: int) -> None:
-        """Count rows that were accepted and could not even be encoded."""
-        with self._lock:
-            if not self._closed:
-                self._counters.add("accepted", rows)
-                self._counters.add(reason, rows)
+    def drop(self, reason: str, rows: int, detail: str = "") -> None:
+        """Count rows as accepted and as dropped for this reason, and warn if they are the first."""
+        self.count_dropped(reason, rows)
+        self._losses.lost(reason, rows, detail)
 
     def close(self) -> None:
         """Seal the segment and let go of the spool; later appends are dropped as closed."""
         with self._lock:
             if self._closed or self.process != os.getpid():
                 return
-            self._seal()
             self._closed = True
-            self._alive.release()
+            self._limit = 0
+            if self._segment is not None:
+                self._segment.seal()
+        self._supply.stop()
+        self._alive.release()
 
     def abandon(self) -> None:
         """In a forked child: forget the parent's segments without touching them."""
@@ -89,62 +98,86 @@ class SpoolWriter:
         self._alive.release()  # the parent's own descriptor keeps its lock; this one would outlive the parent
         atexit.unregister(self.close)
 
-    def _make_room(self, size: int) -> str | None:
+    def _settle(self, position: int, size: int, rows: int, accepted: int, appended: int) -> None:
+        """Put the books right after an append that a signal's handler broke off between two steps.
+
+        What the shipper can see is appended, else it is dropped.
+        """
+        self._sequence += 1
+        self._counts[ACCEPTED] = accepted
+        if has_frame(self._map, position):
+            self._position, self._counts[APPENDED] = position + size, appended
+        else:
+            self._position, self._counts[APPENDED] = position, appended - rows
+            self._counters.add("interrupted", rows)
+
+    def _has_way(self, size: int, rows: int) -> bool:
+        """See to it that a record fits, which may take the next segment; False if it is dropped, and counted."""
+        with self._lock:
+            if not self._closed and self._make_room(size):
+                return True
+        reason = self._reason_not_to_keep(size)
+        if reason is None:
+            return True
+        self.drop(reason, rows)
+        return False
+
+    def _make_room(self, size: int) -> bool:
+        """Go on to where `size` more bytes fit, if that is ready; the lock is held."""
+        if self._segment is not None and self._position + size <= self._segment_bytes:
+            self._supply.want()
+            self._limit = self._segment_bytes
+            return True
+        if size + SEGMENT_HEADER > self._segment_bytes:
+            return False
+        fresh = self._supply.take()
+        if fresh is None:
+            return False
+        if self._segment is not None:
+            self._segment.seal()
+        # The next segment is asked for when this one is half full.
+        self._segment, self._map = fresh, fresh.map
+        self._position, self._limit = SEGMENT_HEADER, self._segment_bytes // 2
+        return True
+
+    def _reason_not_to_keep(self, size: int) -> str | None:
         if self._closed:
             return "closed"
         if size + SEGMENT_HEADER > self._segment_bytes:
             return "too_large"
-        if self._segment is not None and self._position + size <= self._segment_bytes:
-            return None
-        try:
-            return self._next_segment()
-        except OSError:
-            return "spool_unavailable"
+        return self._supply.wait()
 
-    def _next_segment(self) -> str | None:
-        if len(segments(self._folder)) >= self._max_segments:
-            return "spool_full"
-        path = self._folder / f"{self._number + 1:08d}{SEGMENT_SUFFIX}"
-        fresh = _preallocate(path, self._segment_bytes)
-        self._seal()
-        self._segment, self._number, self._position = fresh, self._number + 1, SEGMENT_HEADER
-        return None
-
-    def _seal(self) -> None:
-        if self._segment is not None:
-            self._segment[SEALED_AT] = 1
-            self._segment.close()
-            self._segment = None
-
-
-def _preallocate(path: Path, size: int) -> mmap.mmap:
-    # Blocks are allocated now: a full disk is an error here, not a SIGBUS at some later store into the mapping.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.posix_fallocate(descriptor, 0, size)
-        mapped = mmap.mmap(descriptor, size)
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
-    mapped[: len(SEGMENT_MAGIC)] = SEGMENT_MAGIC
-    return mapped
+    def count_dropped(self, reason: str, rows: int) -> None:
+        """Count rows as accepted and as dropped for this reason."""
+        with self._lock:
+            self._sequence += 1
+            self._counters.add("accepted", rows)
+            self._counters.add(reason, rows)
 
 
 _writers: dict[Path, SpoolWriter] = {}
 _writers_lock = threading.Lock()
 
 
-def writer_for(spool: SpoolDirectory, segment_bytes: int, max_bytes: int) -> SpoolWriter:
-    """Give this process's writer to a spool: one for all stores that log there; a new one after a fork."""
+def writer_for(
+    spool: SpoolDirectory, segment_bytes: int, max_bytes: int, *, start_shipper: bool = False
+) -> SpoolWriter:
+    """Give this process's writer to a spool: one for all stores that log there; a new one after a fork.
+
+    `max_bytes` bounds the whole spool. With `start_shipper`, a shipper is kept at work as long as there is traffic.
+
+    Raises
+    ------
+    OSError
+        The spool's folder cannot take a writer.
+    """
     writer = _writers.get(spool.path)
-    if writer is not None and writer.process == os.getpid():
+    if writer is not None:
         return writer
     with _writers_lock:
         writer = _writers.get(spool.path)
-        if writer is None or writer.process != os.getpid():
-            writer = _writers[spool.path] = SpoolWriter(spool, segment_bytes, max_bytes)
+        if writer is None:
+            writer = _writers[spool.path] = SpoolWriter(spool, segment_bytes, max_bytes, start_shipper=start_shipper)
     return writer
 
 

@@ -6,6 +6,8 @@ import os
 import sys
 from contextlib import suppress
 
+NICENESS = 5
+
 if __name__ == "__main__":
     # A session of its own, before the imports take their seconds: a Ctrl-C at the server is not for the shipper.
     with suppress(PermissionError):  # a shell with job control has given it one already
@@ -17,4 +19,7 @@ if __name__ == "__main__":
     from skew_ext.shipping.shipper import Shipper
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    Shipper(Path(sys.argv[1])).run(exit_when_abandoned=True)
+    # Serving comes first where processors are few.
+    os.nice(NICENESS)
+    spool, *inherited = sys.argv[1:]
+    Shipper(Path(spool), lock=int(inherited[0]) if inherited else None).run(exit_when_abandoned=True)

@@ -73,19 +73,21 @@ class _Pace:
 class Shipper:
     """Ships one spool. There is one at a time: a second one finds the lock held.
 
+    `lock` is the descriptor of the spool's shipper lock, where who started this process has taken it already.
+
     Raises
     ------
     SpoolError
         The folder is no spool of ours, or its ledger is damaged.
     """
 
-    def __init__(self, spool: Path) -> None:
+    def __init__(self, spool: Path, *, lock: int | None = None) -> None:
         self.spool = SpoolDirectory(spool)
         marker = self.spool.check()
         self._destination: Destination = destination_from(marker["shipping"]["destination"])
         self._flush_seconds = float(marker["shipping"]["flush_seconds"])
         self._sample_rate = float(marker["shipping"]["sample_rate"])
-        self._lock = FileLock(self.spool.shipper_lock)
+        self._lock = FileLock(self.spool.shipper_lock, inherited=lock)
         self._schemas: dict[str, LogSchema] = {}
         self._stopping = False
 

@@ -152,14 +152,14 @@ lookup()
 
 
 def test_a_poison_record_is_set_aside_and_the_rest_is_stored(repo: Repo) -> None:
-    logger = repo.store.provider.lookups.capture  # type: ignore[attr-defined]
+    capture = repo.store.provider.lookups.capture  # type: ignore[attr-defined]
     for _ in range(5):
         repo.store.get_online_features(["stats:rating"], [{"driver": 1}])
-    schema = next(iter(logger._schemas.values()))
-    poison = Record(0, schema.hash.encode(), b"bad", b"[]", b"", b"\xff not a message").encode()
-    logger._writer("rides").append(poison, rows=2)
+    (plan,) = capture._plans.values()
+    poison = Record(0, plan.hash, b"bad", b"[]", b"", b"\xff not a message").encode()
+    capture._opening.writer.append(poison, rows=2)
     unknown = Record(0, b"no-such-schema", b"bad", b"[]", b"", b"").encode()
-    logger._writer("rides").append(unknown, rows=1)
+    capture._opening.writer.append(unknown, rows=1)
     for _ in range(5):
         repo.store.get_online_features(["stats:rating"], [{"driver": 1}])
     counts = settled(repo)

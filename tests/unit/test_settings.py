@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from skew_ext.errors import SettingsError
-from skew_ext.settings import settings_from
+from skew_ext.settings import ParquetSettings, settings_from
 
 
 def test_defaults_hang_from_the_repo(tmp_path: Path) -> None:
     settings = settings_from(None, tmp_path)
     assert settings.spool == tmp_path / "data/skew/spool"
-    assert settings.destination.path == tmp_path / "data/skew/log"
+    assert settings.destination == ParquetSettings(path=tmp_path / "data/skew/log")
     assert settings.sample_rate == 1.0
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from skew_ext.errors import SpoolError
+from skew_ext.serving import segments as segments_module
 from skew_ext.serving.counters import read_counters
 from skew_ext.serving.record import Record
 from skew_ext.serving.spool import SEGMENT_HEADER, FileLock, SpoolDirectory, is_held, segments
@@ -18,6 +19,12 @@ from skew_ext.shipping.reader import WriterReader
 
 KIB = 1024
 PAYLOAD = Record(0, b"schema", b"request", b"[]", b"", b"x" * 300).encode()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments as small as these are used up faster than files are made: here, lookups wait for them."""
+    monkeypatch.setattr(segments_module, "PATIENCE_SECONDS", 10.0)
 
 
 @pytest.fixture

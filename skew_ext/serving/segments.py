@@ -1,0 +1,194 @@
+"""Segments of the spool, made ahead of need on a thread of their own, so that no lookup waits for a file."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from skew_ext.serving.spool import SEALED_AT, SEGMENT_MAGIC, SEGMENT_SUFFIX, SpoolDirectory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PATIENCE_SECONDS = 0.2
+"""The longest that a lookup waits for a segment that should be there, once; until one is made, later lookups drop."""
+RETRY_SECONDS = 0.1
+_MADV_POPULATE_WRITE = 23  # Linux 5.14, from asm-generic/mman-common.h
+
+
+@dataclass(eq=False)
+class Segment:
+    """A preallocated file, mapped."""
+
+    path: Path
+    map: mmap.mmap
+
+    def seal(self) -> None:
+        """Say that nothing more will be appended, and let go of the mapping."""
+        self.map[SEALED_AT] = 1
+        self.close()
+
+    def discard(self) -> None:
+        """Delete a segment that was never used."""
+        self.path.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the mapping."""
+        with contextlib.suppress(BufferError):  # its pages are being populated: it closes when that thread lets go
+            self.map.close()
+
+    def populate(self) -> None:
+        """Fault all pages in for writing: some microseconds a page, which the lookup that meets it should not pay."""
+        if sys.platform != "linux":
+            return
+        # mmap.madvise would hold the interpreter's lock all the while; a call through ctypes does not.
+        libc = ctypes.CDLL(None)
+        try:
+            first = ctypes.c_char.from_buffer(self.map)
+        except ValueError:
+            return  # it is closed already
+        # Where the kernel does not know it, the pages are faulted in one by one, as they are written.
+        libc.madvise(ctypes.c_void_p(ctypes.addressof(first)), ctypes.c_size_t(len(self.map)), _MADV_POPULATE_WRITE)
+
+
+def preallocated(path: Path, size: int) -> Segment:
+    """Make a segment's file and map it; OSError if the disk cannot take it."""
+    # Blocks are allocated now: a full disk is an error here, not a SIGBUS at some later store into the mapping.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+        mapped = mmap.mmap(descriptor, size)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+    mapped[: len(SEGMENT_MAGIC)] = SEGMENT_MAGIC
+    return Segment(path, mapped)
+
+
+class SegmentSupply:
+    """Keeps one segment ahead of a writer, within the bound of the whole spool.
+
+    The thread is a daemon: it never keeps a process from ending. Its lock is held for changes of state alone, never
+    while a file is made. `tend` is called on it now and then, as long as there is traffic.
+    """
+
+    def __init__(
+        self, spool: SpoolDirectory, folder: Path, size: int, max_bytes: int, tend: Callable[[], None] | None
+    ) -> None:
+        self._spool = spool
+        self._folder = folder
+        self._size = size
+        self._most = max(1, max_bytes // size)
+        self._tend = tend
+        self._number = self._taken = 0
+        # The first one is made here and now: a lookup is waiting for it, and a thread takes longer to begin.
+        made = self._make()
+        self._spare: Segment | None = made if isinstance(made, Segment) else None
+        self._reason: str | None = made if isinstance(made, str) else None
+        self._unpopulated = self._spare
+        self._wanted = self._stopped = False
+        self._retry_at = 0.0
+        self._changed = threading.Condition(threading.Lock())
+        self._thread: threading.Thread | None = None
+        self._start()
+
+    def want(self) -> None:
+        """Ask for a segment to be made, if none is there yet; returns at once."""
+        with self._changed:
+            if self._spare is None:
+                self._ask()
+
+    def wait(self) -> str | None:
+        """Wait a moment for a segment: None when it is worth to look again, else the reason for which there is none."""
+        with self._changed:
+            if self._spare is None and self._reason is None:
+                taken = self._taken
+                self._ask()
+                # Another thread may be quicker and take it: there is room in it for this one too.
+                if not self._changed.wait_for(lambda: self._is_settled() or self._taken != taken, PATIENCE_SECONDS):
+                    self._reason = "spool_unavailable"  # the disk stalls: no second lookup waits for it
+            elif self._spare is None and time.monotonic() >= self._retry_at:
+                self._ask()
+            return "closed" if self._stopped else self._reason if self._spare is None else None
+
+    def take(self) -> Segment | None:
+        """Give the segment that is ready, if one is."""
+        with self._changed:
+            segment, self._spare = self._spare, None
+            if segment is not None:
+                self._taken += 1
+                self._changed.notify_all()
+            return segment
+
+    def stop(self) -> None:
+        """Make no more segments, and delete the one that is ready."""
+        with self._changed:
+            self._stopped = True
+            spare, self._spare = self._spare, None
+            self._changed.notify_all()
+        if spare is not None:
+            spare.discard()
+
+    def _is_settled(self) -> bool:
+        return self._spare is not None or self._reason is not None or self._stopped
+
+    def _ask(self) -> None:
+        self._wanted = True
+        self._start()
+        self._changed.notify_all()
+
+    def _start(self) -> None:
+        if self._thread is None and not self._stopped:
+            try:
+                self._thread = threading.Thread(target=self._run, name="skew-ext-segments", daemon=True)
+                self._thread.start()
+            except RuntimeError:  # no more threads, or the interpreter is on its way out
+                self._thread, self._reason = None, "spool_unavailable"
+
+    def _run(self) -> None:
+        if self._unpopulated is not None:
+            self._unpopulated.populate()
+            self._unpopulated = None
+        while True:
+            if self._tend is not None:
+                self._tend()
+            with self._changed:
+                self._changed.wait_for(lambda: self._wanted or self._stopped)
+                if self._stopped:
+                    return
+                self._wanted = False
+            made = self._make()
+            if isinstance(made, Segment):
+                made.populate()
+            self._hand_over(made)
+
+    def _hand_over(self, made: Segment | str) -> None:
+        with self._changed:
+            self._reason = made if isinstance(made, str) else None
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            surplus = self._stopped or self._spare is not None
+            if isinstance(made, Segment) and not surplus:
+                self._spare = made
+            self._changed.notify_all()
+        if isinstance(made, Segment) and surplus:
+            made.discard()
+
+    def _make(self) -> Segment | str:
+        try:
+            if self._spool.count_segments() >= self._most:
+                return "spool_full"
+            self._number += 1
+            return preallocated(self._folder / f"{self._number:08d}{SEGMENT_SUFFIX}", self._size)
+        except OSError:
+            return "spool_unavailable"
