@@ -38,7 +38,9 @@ def decode(entries: Sequence[Entry], schema: LogSchema) -> pa.Table:
     """
     try:
         return decode_wire(entries, schema)
-    except IrregularError:
+    except UnexpectedValueError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever does not fit here, the slower way takes it or says what is wrong with it
         return decode_messages(entries, schema)
 
 

@@ -88,6 +88,11 @@ def status(event: int | None, served_at: int, ttl: int | None, *, null: bool) ->
     return int(FieldStatus.PRESENT)
 
 
+def _encodable(text: str) -> str:
+    """Give a text with its lone surrogates, which UTF-8 has no place for, written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def system_columns(entries: Sequence[Entry], schema: LogSchema) -> dict[str, pa.Array]:
     """Give the columns of `SYSTEM_FIELDS` for records of one schema."""
     counts = np.array([entry.rows for entry in entries], dtype=np.int64)
@@ -95,7 +100,7 @@ def system_columns(entries: Sequence[Entry], schema: LogSchema) -> dict[str, pa.
     known: dict[bytes, list[str]] = {}
     for entry in entries:
         if entry.record.constants not in known:
-            known[entry.record.constants] = json.loads(entry.record.constants)
+            known[entry.record.constants] = [_encodable(text) for text in json.loads(entry.record.constants)]
     constants = [known[entry.record.constants] for entry in entries]
 
     def repeated(values: Sequence[object], kind: pa.DataType) -> pa.Array:

@@ -203,3 +203,10 @@ def test_embeddings_and_wide_lookups_keep_their_order() -> None:
     assert found["key"].to_pylist() == [key for key, _, _ in (*rows, rows[0], *rows)]
     assert found["view__x"].to_pylist() == decode_messages(entries, schema)["view__x"].to_pylist()
     assert found["__seq"].to_pylist() == [0] * 200 + [1] + [2] * 200
+
+
+def test_a_lone_surrogate_in_a_label_is_written_out_and_stops_nothing() -> None:
+    whole = entry(0, 1, response([("k", Value(double_val=1.0), (0, 0))]))
+    labels = Record(0, whole.record.schema, b"r", b'["", "v\\ud800", "", ""]', b"", whole.record.response)
+    table = decode([Entry("w", 0, 1, labels)], schema_of("DOUBLE"))
+    assert table["__model_version"].to_pylist() == ["v\\ud800"]
