@@ -22,12 +22,15 @@ from feast.protos.feast.serving.ServingService_pb2 import FieldStatus, GetOnline
 
 from skew_ext.log.decode import Entry, decode
 from skew_ext.schema import Column, LoggedFeature, LogSchema
+from skew_ext.serving.context import new_request_id
 from skew_ext.serving.record import Record
 from skew_ext.serving.spool import SpoolDirectory
 from skew_ext.serving.writer import SpoolWriter
-from skew_ext.shipping.shipper import Shipper
+from skew_ext.shipping.shipper import Shipper, calm_collector
 
-NULL_SHARE = 0.02
+DIFFERENT = 2000
+NULLS = 0.02
+CONSTANTS = b'["","","",""]'
 NOW = 1_772_366_400
 CHANCE = random.Random(20260301)  # noqa: S311 - values to serve
 
@@ -44,7 +47,7 @@ def response(entities: int, features: int) -> bytes:
     for _ in range(features):
         vector = message.results.add()
         for _ in range(entities):
-            vector.values.add(**({"double_val": CHANCE.random()} if CHANCE.random() > NULL_SHARE else {}))
+            vector.values.add(**({"double_val": CHANCE.random()} if CHANCE.random() > NULLS else {}))
             vector.event_timestamps.add(seconds=NOW - CHANCE.randrange(4) * 3600)
             vector.statuses.append(FieldStatus.PRESENT)
     return message.SerializeToString()
@@ -70,7 +73,7 @@ def spooled(folder: Path, schema: LogSchema, responses: list[bytes], lookups: in
     for number in range(lookups):
         body = responses[number % len(responses)]
         served_at = (NOW + number // 100) * 1_000_000
-        record = Record(served_at, schema.hash.encode(), f"r-{number:032}".encode(), b'["","","",""]', b"", body)
+        record = Record(served_at, schema.hash.encode(), new_request_id().encode(), CONSTANTS, b"", body, own_id=True)
         encoded = record.encode()
         while not writer.append(encoded, entities):  # the disk is slower than this loop, which no server is
             time.sleep(0.01)
@@ -88,17 +91,20 @@ def cpu_seconds(work: object) -> float:
 
 def measure(entities: int, features: int, megabytes: int) -> None:
     """Print one line of the table."""
-    responses, schema = [response(entities, features) for _ in range(200)], schema_of(features)
+    different = DIFFERENT if entities == 1 else DIFFERENT // 10
+    responses, schema = [response(entities, features) for _ in range(different)], schema_of(features)
     lookups = max(len(responses), (megabytes << 20) // len(responses[0]))
     values = lookups * entities * features
     messages = [OnlineResponse(GetOnlineFeaturesResponse.FromString(body)) for body in responses]
     as_dict = cpu_seconds(lambda: [message.to_dict() for message in messages]) / len(messages) * lookups
+    record = Record(NOW * 1_000_000, b"", b"r", CONSTANTS, b"", b"")
     part = [
-        Entry("w", number, entities, Record(NOW * 1_000_000, b"", b"r", b'["","","",""]', b"", responses[number % 200]))
+        Entry("w", number, entities, record._replace(response=responses[number % len(responses)]))
         for number in range(max(1, (8 << 20) // len(responses[0])))
     ]
     decoding = cpu_seconds(lambda: decode(part, schema)) / len(part) * lookups
     pa.set_cpu_count(1)
+    calm_collector()  # as in the shipper's own process
     with tempfile.TemporaryDirectory() as name:
         spool, spooled_bytes = spooled(Path(name), schema, responses, lookups, entities)
         shipper = Shipper(spool)

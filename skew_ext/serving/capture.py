@@ -150,6 +150,7 @@ class Capture:
             plan.constants if context is NOT_SET and not schema.transforms else self._constants_of(schema, context),
             _request_data(schema, lookup) if schema.request_data else b"",
             response.proto.SerializeToString(),
+            not context.request_id,
         )
 
     def _constants_of(self, schema: LogSchema, context: RequestContext) -> bytes:

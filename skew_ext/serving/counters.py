@@ -12,7 +12,7 @@ DROP_REASONS = ("spool_full", "too_large", "not_encodable", "spool_unavailable",
 
 _SLOTS = ("accepted", "appended", *DROP_REASONS)
 ACCEPTED, APPENDED = 0, 1
-_PLACES = {name: place for place, name in enumerate(_SLOTS)}
+PLACES = {name: place for place, name in enumerate(_SLOTS)}
 _SLOT = struct.Struct("=Q")
 SIZE = 4096
 
@@ -20,7 +20,7 @@ SIZE = 4096
 class Counters:
     """Counts of entity rows: accepted by the capture, appended to segments, dropped by reason.
 
-    `slots[ACCEPTED]` and `slots[APPENDED]` are there for the writer to count in place, under its lock.
+    `slots` are there for the writer to count in place, under its lock; `PLACES` says which is which.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,10 +33,6 @@ class Counters:
             os.close(descriptor)
         self.slots = memoryview(self._map).cast("Q")
 
-    def add(self, name: str, rows: int) -> None:
-        """Add `rows` to a counter; the caller holds the writer's lock."""
-        self.slots[_PLACES[name]] += rows
-
 
 def read_counters(path: Path) -> dict[str, int]:
     """Read a counter file from outside its process; all zero if it is not there."""
@@ -48,12 +44,14 @@ def read_counters(path: Path) -> dict[str, int]:
     return {name: int(_SLOT.unpack_from(data, place * _SLOT.size)[0]) for place, name in enumerate(_SLOTS)}
 
 
-def lost_rows(counters: dict[str, int], found: int) -> dict[str, int]:
-    """Say what a dead writer accepted and no frame of its segments gives back, by reason.
+def lost_rows(counters: dict[str, int], found: int, *, alive: bool = False) -> dict[str, int]:
+    """Say what a writer accepted and no record in its segments gives back, by reason.
 
-    `found` is the rows of all frames that were found, damaged ones included. What had been appended and is not found
-    was lost with a segment: `corrupt`. What had been accepted only was on its way in when the process died: `killed`.
+    `found` is the rows of all records that were found, since `counters` were read. What had been appended and is not
+    found was damaged or lost with its segment: `corrupt`. What had been accepted only was on its way in when the
+    process died: `killed`; in a living one it still is.
     """
-    lost = counters["accepted"] - sum(counters[reason] for reason in DROP_REASONS) - found
-    corrupt = max(0, min(lost, counters["appended"] - found))
-    return {reason: rows for reason, rows in (("corrupt", corrupt), ("killed", lost - corrupt)) if rows > 0}
+    corrupt = max(0, counters["appended"] - found)
+    on_its_way = counters["accepted"] - sum(counters[reason] for reason in DROP_REASONS) - found - corrupt
+    killed = 0 if alive else max(0, on_its_way)
+    return {reason: rows for reason, rows in (("corrupt", corrupt), ("killed", killed)) if rows}

@@ -139,7 +139,8 @@ class ServingLogger:
         return self._log(request_id, row)
 
     def _log(self, request_id: Any, make: Callable[[], LoggedRow]) -> str:
-        name = _request_id(request_id)
+        given = _request_id(request_id)
+        name = given or new_request_id()
         writer: SpoolWriter | None = None
         try:
             writer = self._opening.writer
@@ -148,12 +149,12 @@ class ServingLogger:
             if writer is None:
                 self._opening.lost(1)
             else:
-                writer.append(self._record(name, make()), 1)
+                writer.append(self._record(name, make(), own_id=not given), 1)
         except Exception as error:  # noqa: BLE001 - nothing that logging does may reach the caller
             self._failed(writer, error)
         return name
 
-    def _record(self, request_id: str, row: LoggedRow) -> bytes:
+    def _record(self, request_id: str, row: LoggedRow, *, own_id: bool) -> bytes:
         context, settings = current(), self._settings
         constants = (
             context.model_name or settings.model_name,
@@ -168,6 +169,7 @@ class ServingLogger:
             constants=json.dumps(constants).encode(),
             request=b"",
             response=row.response(),
+            own_id=own_id,
         )
 
     def _schema(self, row: LoggedRow) -> LogSchema:
@@ -244,4 +246,4 @@ def _request_id(given: Any) -> str:
         named = "" if given is None else str(given)
     except Exception:  # noqa: BLE001 - an id of a class of the caller's
         named = ""
-    return named or current().request_id or new_request_id()
+    return named or current().request_id or ""

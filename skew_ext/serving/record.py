@@ -5,8 +5,9 @@ The length and the CRC are written last: a frame whose length is zero is not the
 is not there yet or damaged, so a reader never takes half of one, also when the writer is killed between two bytes. The
 CRC covers what follows it: sequence, rows and payload.
 
-Record: served_at i64 (microseconds since 1970, UTC), the lengths of five parts u32 each, and the parts:
-schema hash, request id, constants (JSON), Feast's GetOnlineFeaturesRequest (request data), GetOnlineFeaturesResponse.
+Record: served_at i64 (microseconds since 1970, UTC), whether the request id was made here u32, the lengths of five
+parts u32 each, and the parts: schema hash, request id, constants (JSON), Feast's GetOnlineFeaturesRequest (request
+data), GetOnlineFeaturesResponse.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ FRAME = struct.Struct("<IIQII")
 _LENGTH = struct.Struct("<I")
 _COVERED = struct.Struct("<QII")
 _LAST = struct.Struct("<II")
-_HEAD = struct.Struct("<qIIIII")
+_HEAD = struct.Struct("<qIIIIII")
 ALIGNMENT = 8
+_NEAR = 1 << 40
 
 
 class Record(NamedTuple):
-    """One lookup as it was served. `served_at` is in microseconds since 1970, UTC."""
+    """One lookup as it was served. `served_at` is in microseconds since 1970, UTC.
+
+    `own_id`: the request id was made for this lookup alone, so none but this one can have it by right.
+    """
 
     served_at: int
     schema: bytes
@@ -36,10 +41,11 @@ class Record(NamedTuple):
     constants: bytes
     request: bytes
     response: bytes
+    own_id: bool = False
 
     def encode(self) -> bytes:
         """Give the record's bytes."""
-        return encode_record(self.served_at, self.schema, self.request_id, self.constants, self.request, self.response)
+        return encode_record(*self)
 
     @classmethod
     def decode(cls, payload: bytes) -> Record:
@@ -48,7 +54,7 @@ class Record(NamedTuple):
             msg = f"a record of {len(payload)} bytes is shorter than its head"
             raise ValueError(msg)
         # Each length becomes the end of its part.
-        served_at, schema, request_id, constants, request, response = _HEAD.unpack_from(payload)
+        served_at, own_id, schema, request_id, constants, request, response = _HEAD.unpack_from(payload)
         schema += _HEAD.size
         request_id += schema
         constants += request_id
@@ -64,14 +70,21 @@ class Record(NamedTuple):
             payload[request_id:constants],
             payload[constants:request],
             payload[request:],
+            bool(own_id),
         )
 
 
 def encode_record(  # noqa: PLR0913 - one argument for each part, since the caller's thread pays for each indirection
-    served_at: int, schema: bytes, request_id: bytes, constants: bytes, request: bytes, response: bytes
+    served_at: int,
+    schema: bytes,
+    request_id: bytes,
+    constants: bytes,
+    request: bytes,
+    response: bytes,
+    own_id: bool = False,  # noqa: FBT001, FBT002
 ) -> bytes:
     """Give the bytes of the `Record` of these parts."""
-    head = _HEAD.pack(served_at, len(schema), len(request_id), len(constants), len(request), len(response))
+    head = _HEAD.pack(served_at, own_id, len(schema), len(request_id), len(constants), len(request), len(response))
     return b"".join((head, schema, request_id, constants, request, response))
 
 
@@ -109,8 +122,21 @@ def read_frame(segment: bytes | mmap, position: int) -> Frame | None:
     length, crc, sequence, rows, _ = FRAME.unpack_from(segment, position)
     if length == 0:
         return None
-    end = position + framed_size(length)
+    end = position + ((FRAME.size + length + ALIGNMENT - 1) & -ALIGNMENT)
     if end > len(segment):
         return Frame(len(segment), sequence, rows, None)
     covered = segment[position + _LAST.size : position + FRAME.size + length]
     return Frame(end, sequence, rows, covered[_COVERED.size :] if crc_of(covered) == crc else None)
+
+
+def next_frame(segment: bytes | mmap, position: int) -> int:
+    """Give where the first intact frame behind a damaged one starts; the segment's end if there is none."""
+    _, _, damaged, _, _ = FRAME.unpack_from(segment, position)
+    for place in range(position + ALIGNMENT, len(segment) - FRAME.size, ALIGNMENT):
+        length, _, sequence, rows, zero = FRAME.unpack_from(segment, place)
+        # Most places are no frame, and can be told so without a checksum over what they say is theirs.
+        if 0 < length <= len(segment) - place and zero == 0 and rows and abs(sequence - damaged) < _NEAR:
+            frame = read_frame(segment, place)
+            if frame is not None and frame.payload is not None:
+                return place
+    return len(segment)

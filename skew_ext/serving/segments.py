@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 0.2
 """The longest that a lookup waits for a segment that should be there, once; until one is made, later lookups drop."""
 RETRY_SECONDS = 0.1
+_GLANCE_SECONDS = 0.0005
 _MADV_POPULATE_WRITE = 23  # Linux 5.14, from asm-generic/mman-common.h
 
 
@@ -32,9 +33,10 @@ class Segment:
     map: mmap.mmap
 
     def seal(self) -> None:
-        """Say that nothing more will be appended, and let go of the mapping."""
-        self.map[SEALED_AT] = 1
-        self.close()
+        """Say that nothing more will be appended, and let go of the mapping; harmless if that was said before."""
+        if not self.map.closed:
+            self.map[SEALED_AT] = 1
+            self.close()
 
     def discard(self) -> None:
         """Delete a segment that was never used."""
@@ -79,8 +81,9 @@ def preallocated(path: Path, size: int) -> Segment:
 class SegmentSupply:
     """Keeps one segment ahead of a writer, within the bound of the whole spool.
 
-    The thread is a daemon: it never keeps a process from ending. Its lock is held for changes of state alone, never
-    while a file is made. `tend` is called on it now and then, as long as there is traffic.
+    The thread is a daemon: it never keeps a process from ending. `tend` is called on it now and then, as long as there
+    is traffic. Nothing here is locked: each attribute is set in one step, `spare` to a segment by the thread alone and
+    to None by the writer alone. A lock could be left held by a signal's handler that raises.
     """
 
     def __init__(
@@ -94,94 +97,82 @@ class SegmentSupply:
         self._number = self._taken = 0
         # The first one is made here and now: a lookup is waiting for it, and a thread takes longer to begin.
         made = self._make()
-        self._spare: Segment | None = made if isinstance(made, Segment) else None
+        self.spare: Segment | None = made if isinstance(made, Segment) else None
         self._reason: str | None = made if isinstance(made, str) else None
-        self._unpopulated = self._spare
-        self._wanted = self._stopped = False
+        self._unpopulated = self.spare
+        self._stopped = False
         self._retry_at = 0.0
-        self._changed = threading.Condition(threading.Lock())
-        self._thread: threading.Thread | None = None
+        self._bell = threading.Lock()  # held, but for a moment when it is rung
+        self._bell.acquire()
+        self._started = threading.Lock()  # held from the start of the thread on
         self._start()
 
     def want(self) -> None:
         """Ask for a segment to be made, if none is there yet; returns at once."""
-        with self._changed:
-            if self._spare is None:
-                self._ask()
+        self._start()
+        with contextlib.suppress(RuntimeError):  # it rings already
+            self._bell.release()
 
     def wait(self) -> str | None:
         """Wait a moment for a segment: None when it is worth to look again, else the reason for which there is none."""
-        with self._changed:
-            if self._spare is None and self._reason is None:
-                taken = self._taken
-                self._ask()
-                # Another thread may be quicker and take it: there is room in it for this one too.
-                if not self._changed.wait_for(lambda: self._is_settled() or self._taken != taken, PATIENCE_SECONDS):
+        if self.spare is None and self._reason is None:
+            taken, deadline = self._taken, time.monotonic() + PATIENCE_SECONDS
+            self.want()
+            # Another thread may be quicker and take it: there is room in it for this one too.
+            while not self._is_settled() and self._taken == taken:
+                if time.monotonic() > deadline:
                     self._reason = "spool_unavailable"  # the disk stalls: no second lookup waits for it
-            elif self._spare is None and time.monotonic() >= self._retry_at:
-                self._ask()
-            return "closed" if self._stopped else self._reason if self._spare is None else None
+                time.sleep(_GLANCE_SECONDS)
+        elif self.spare is None and time.monotonic() >= self._retry_at:
+            self.want()
+        return "closed" if self._stopped else self._reason if self.spare is None else None
 
-    def take(self) -> Segment | None:
-        """Give the segment that is ready, if one is."""
-        with self._changed:
-            segment, self._spare = self._spare, None
-            if segment is not None:
-                self._taken += 1
-                self._changed.notify_all()
-            return segment
+    def taken(self, segment: Segment) -> None:
+        """Note that the spare segment is in use; the writer's lock is held."""
+        if self.spare is segment:
+            self.spare, self._taken = None, self._taken + 1
 
     def stop(self) -> None:
-        """Make no more segments, and delete the one that is ready."""
-        with self._changed:
-            self._stopped = True
-            spare, self._spare = self._spare, None
-            self._changed.notify_all()
+        """Make no more segments, and delete the one that is ready; the writer takes no more."""
+        self._stopped = True
+        spare = self.spare
         if spare is not None:
             spare.discard()
+        self.want()
 
     def _is_settled(self) -> bool:
-        return self._spare is not None or self._reason is not None or self._stopped
-
-    def _ask(self) -> None:
-        self._wanted = True
-        self._start()
-        self._changed.notify_all()
+        return self.spare is not None or self._reason is not None or self._stopped
 
     def _start(self) -> None:
-        if self._thread is None and not self._stopped:
-            try:
-                self._thread = threading.Thread(target=self._run, name="skew-ext-segments", daemon=True)
-                self._thread.start()
-            except RuntimeError:  # no more threads, or the interpreter is on its way out
-                self._thread, self._reason = None, "spool_unavailable"
+        if self._stopped or not self._started.acquire(blocking=False):
+            return
+        try:
+            threading.Thread(target=self._run, name="skew-ext-segments", daemon=True).start()
+        except RuntimeError:  # no more threads, or the interpreter is on its way out
+            self._reason = "spool_unavailable"
+            self._started.release()
 
     def _run(self) -> None:
         if self._unpopulated is not None:
             self._unpopulated.populate()
             self._unpopulated = None
-        while True:
+        while not self._stopped:
             if self._tend is not None:
                 self._tend()
-            with self._changed:
-                self._changed.wait_for(lambda: self._wanted or self._stopped)
-                if self._stopped:
-                    return
-                self._wanted = False
-            made = self._make()
-            if isinstance(made, Segment):
-                made.populate()
-            self._hand_over(made)
+            self._bell.acquire()
+            if self.spare is None and not self._stopped:
+                made = self._make()
+                if isinstance(made, Segment):
+                    made.populate()
+                self._hand_over(made)
 
     def _hand_over(self, made: Segment | str) -> None:
-        with self._changed:
-            self._reason = made if isinstance(made, str) else None
-            self._retry_at = time.monotonic() + RETRY_SECONDS
-            surplus = self._stopped or self._spare is not None
-            if isinstance(made, Segment) and not surplus:
-                self._spare = made
-            self._changed.notify_all()
-        if isinstance(made, Segment) and surplus:
+        self._retry_at = time.monotonic() + RETRY_SECONDS
+        if isinstance(made, str):
+            self._reason = made
+            return
+        self.spare, self._reason = made, None
+        if self._stopped:
             made.discard()
 
     def _make(self) -> Segment | str:

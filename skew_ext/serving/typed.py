@@ -222,8 +222,9 @@ def _collection(values: Iterable[Any], shape: str) -> Typed:
     kinds = {element.value_type for element in elements}
     widest = next((kind for kind in ("DOUBLE", "INT64") if kind in kinds), None) if len(kinds) > 1 else None
     if widest is not None and NULL not in kinds:
-        elements = [element.within(widest) for element in elements]
-        kinds = {element.value_type for element in elements}
+        widened = [element.within(widest) for element in elements]
+        if len({element.value_type for element in widened}) == 1:  # else each keeps the type that it came with
+            elements, kinds = widened, {widest}
     if len(kinds) == 1 and (kind := kinds.pop()) in _LISTED:
         return Typed(kind + shape, [element.content for element in elements])
     return Typed("VALUE" + shape, [element.nested() for element in elements])

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from skew_ext.serving.context import new_request_id
-from skew_ext.serving.counters import ACCEPTED, APPENDED, Counters
+from skew_ext.serving.counters import ACCEPTED, APPENDED, PLACES, Counters
 from skew_ext.serving.launcher import ShipperLauncher
 from skew_ext.serving.losses import Losses
 from skew_ext.serving.record import framed_size, has_frame, write_frame
 from skew_ext.serving.segments import Segment, SegmentSupply
 from skew_ext.serving.spool import SEGMENT_HEADER, FileLock, SpoolDirectory
+
+CLOSING_SECONDS = 1.0
+"""The longest that the end of a process waits for an append."""
 
 
 class SpoolWriter:
@@ -22,6 +25,9 @@ class SpoolWriter:
 
     `append` copies the record into mapped memory under a lock that is held for that copy only: files are made by
     another thread. What cannot be kept is counted under its reason.
+
+    A signal's handler may raise at any call in here. So each step leaves a state that the next lookup can go on from:
+    assignments that belong together are one statement, and what may have been missed is done again.
     """
 
     def __init__(
@@ -36,14 +42,14 @@ class SpoolWriter:
         aside.mkdir(mode=0o700)
         self._alive = FileLock(aside / "lock")
         self._alive.acquire()
-        self._counters = Counters(aside / "state")
-        self._counts = self._counters.slots
+        self._counts = Counters(aside / "state").slots
         aside.rename(folder)
         launcher = ShipperLauncher(spool) if start_shipper else None
         self._supply = SegmentSupply(spool, folder, segment_bytes, max_bytes, launcher)
         self._losses = Losses(str(spool.path))
         self._lock = threading.Lock()
         self._segment: Segment | None = None
+        self._filled: Segment | None = None  # the one before
         self._map: Any = None  # the segment's
         self._position = 0
         self._limit = 0  # where the next append has to stop and see to a segment
@@ -80,15 +86,26 @@ class SpoolWriter:
         self.count_dropped(reason, rows)
         self._losses.lost(reason, rows, detail)
 
+    def count_dropped(self, reason: str, rows: int) -> None:
+        """Count rows as accepted and as dropped for this reason."""
+        place = PLACES[reason]
+        with self._lock:
+            self._sequence += 1
+            self._counts[ACCEPTED], self._counts[place] = self._counts[ACCEPTED] + rows, self._counts[place] + rows
+
     def close(self) -> None:
         """Seal the segment and let go of the spool; later appends are dropped as closed."""
-        with self._lock:
-            if self._closed or self.process != os.getpid():
-                return
+        if self._closed or self.process != os.getpid() or not self._lock.acquire(timeout=CLOSING_SECONDS):
+            return  # who holds the lock is not done with it, and to the shipper the process's end is as good
+        try:
             self._closed = True
             self._limit = 0
-            if self._segment is not None:
-                self._segment.seal()
+            for segment in (self._filled, self._segment):
+                if segment is not None:
+                    segment.seal()
+                    self._supply.taken(segment)
+        finally:
+            self._lock.release()
         self._supply.stop()
         self._alive.release()
 
@@ -99,7 +116,7 @@ class SpoolWriter:
         atexit.unregister(self.close)
 
     def _settle(self, position: int, size: int, rows: int, accepted: int, appended: int) -> None:
-        """Put the books right after an append that a signal's handler broke off between two steps.
+        """Put the books right after an append that was broken off.
 
         What the shipper can see is appended, else it is dropped.
         """
@@ -109,7 +126,7 @@ class SpoolWriter:
             self._position, self._counts[APPENDED] = position + size, appended
         else:
             self._position, self._counts[APPENDED] = position, appended - rows
-            self._counters.add("interrupted", rows)
+            self._counts[PLACES["interrupted"]] += rows
 
     def _has_way(self, size: int, rows: int) -> bool:
         """See to it that a record fits, which may take the next segment; False if it is dropped, and counted."""
@@ -124,20 +141,24 @@ class SpoolWriter:
 
     def _make_room(self, size: int) -> bool:
         """Go on to where `size` more bytes fit, if that is ready; the lock is held."""
-        if self._segment is not None and self._position + size <= self._segment_bytes:
-            self._supply.want()
-            self._limit = self._segment_bytes
-            return True
-        if size + SEGMENT_HEADER > self._segment_bytes:
-            return False
-        fresh = self._supply.take()
-        if fresh is None:
-            return False
+        if self._filled is not None:
+            self._filled.seal()
         if self._segment is not None:
-            self._segment.seal()
+            self._supply.taken(self._segment)
+            if self._position + size <= self._segment_bytes:
+                self._supply.want()
+                self._limit = self._segment_bytes
+                return True
+        fresh = self._supply.spare
+        if fresh is None or size + SEGMENT_HEADER > self._segment_bytes:
+            return False
         # The next segment is asked for when this one is half full.
-        self._segment, self._map = fresh, fresh.map
-        self._position, self._limit = SEGMENT_HEADER, self._segment_bytes // 2
+        mapped, half = fresh.map, self._segment_bytes // 2
+        self._filled, self._segment, self._map = self._segment, fresh, mapped
+        self._position, self._limit = SEGMENT_HEADER, half
+        self._supply.taken(fresh)
+        if self._filled is not None:
+            self._filled.seal()
         return True
 
     def _reason_not_to_keep(self, size: int) -> str | None:
@@ -146,13 +167,6 @@ class SpoolWriter:
         if size + SEGMENT_HEADER > self._segment_bytes:
             return "too_large"
         return self._supply.wait()
-
-    def count_dropped(self, reason: str, rows: int) -> None:
-        """Count rows as accepted and as dropped for this reason."""
-        with self._lock:
-            self._sequence += 1
-            self._counters.add("accepted", rows)
-            self._counters.add(reason, rows)
 
 
 _writers: dict[Path, SpoolWriter] = {}

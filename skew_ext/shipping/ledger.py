@@ -1,7 +1,8 @@
 """The shipper's ledger: how far each writer is shipped, and what became of every row.
 
-A batch is first written down as `pending` with its exact bounds, then sent, then committed. After a crash between
-the two, the same bounds are read and sent again under the same name, so the destination ends with each row once.
+A batch, of all writers that have something, is first written down as `pending` with its exact bounds and what is left
+out of it, then sent, then committed. After a crash between the two, the same records are read and sent again under the
+same name, so the destination ends with each row once.
 """
 
 from __future__ import annotations
@@ -27,18 +28,23 @@ class Position:
 
 @dataclass
 class Outcome:
-    """What became of rows: sums over batches. `dropped` has the shipper's own reasons only."""
+    """What became of rows: sums over batches. `dropped` has the shipper's own reasons only.
+
+    `conflicts` are rows that contradict others of their request id. They are stored, and counted there.
+    """
 
     stored: int = 0
     duplicate: int = 0
     dead_lettered: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    conflicts: int = 0
 
     def add(self, other: Outcome) -> None:
         """Add another outcome to this one."""
         self.stored += other.stored
         self.duplicate += other.duplicate
         self.dead_lettered += other.dead_lettered
+        self.conflicts += other.conflicts
         for reason, rows in other.dropped.items():
             self.dropped[reason] = self.dropped.get(reason, 0) + rows
 
@@ -50,28 +56,40 @@ class Outcome:
             self.duplicate - before.duplicate,
             self.dead_lettered - before.dead_lettered,
             {reason: rows for reason, rows in dropped.items() if rows},
+            self.conflicts - before.conflicts,
         )
 
 
 @dataclass
 class WriterEntry:
-    """One writer: what is shipped of it, and the batch that is on its way, if any, by where it ends.
-
-    `found_rows` counts the rows of all frames up to `position`, damaged ones included.
-    """
+    """How far one writer is shipped. `found_rows` counts the rows of all records that were found up to there."""
 
     position: Position = field(default_factory=Position)
-    pending: Position | None = None
     found_rows: int = 0
 
 
 @dataclass
+class Pending:
+    """A batch that is on its way: where it ends in each writer's segments, and the sequences left out of it."""
+
+    ends: dict[str, Position] = field(default_factory=dict)
+    duplicates: dict[str, list[int]] = field(default_factory=dict)
+    conflicts: int = 0
+
+
+@dataclass
 class Ledger:
-    """The whole ledger. `retired` has the counters of writers that are gone and whose folders are deleted."""
+    """The whole ledger. `retired` has the counters of writers that are gone.
+
+    `leaving` names those of them whose folders may still be there: deleting a folder takes several steps, and what a
+    kill leaves of it must not be taken for a writer that nobody has read yet.
+    """
 
     writers: dict[str, WriterEntry] = field(default_factory=dict)
+    pending: Pending | None = None
     outcome: Outcome = field(default_factory=Outcome)
     retired: dict[str, int] = field(default_factory=dict)
+    leaving: list[str] = field(default_factory=list)
 
     def entry(self, writer: str) -> WriterEntry:
         """Give a writer's entry, new if it was not known."""
@@ -80,6 +98,7 @@ class Ledger:
     def retire(self, writer: str, counters: dict[str, int]) -> None:
         """Forget a writer, keeping its counters in the sums."""
         self.writers.pop(writer, None)
+        self.leaving.append(writer)
         for name, rows in counters.items():
             self.retired[name] = self.retired.get(name, 0) + rows
 
@@ -92,22 +111,19 @@ class Ledger:
         """Read the ledger; a new one if there is none; SpoolError if it is damaged."""
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
-            writers = {name: _entry(value) for name, value in raw["writers"].items()}
-            return cls(writers=writers, outcome=Outcome(**raw["outcome"]), retired=raw["retired"])
+            writers = {name: _entry(**value) for name, value in raw["writers"].items()}
+            pending = None if raw["pending"] is None else _pending(**raw["pending"])
+            return cls(writers, pending, Outcome(**raw["outcome"]), dict(raw["retired"]), list(raw["leaving"]))
         except FileNotFoundError:
             return cls()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             msg = f"{path} cannot be read ({error}): restore it, or move it away to ship all segments again"
             raise SpoolError(msg) from None
 
 
-def _entry(raw: dict[str, object]) -> WriterEntry:
-    position, pending = raw["position"], raw["pending"]
-    if not isinstance(position, dict) or not (pending is None or isinstance(pending, dict)):
-        msg = "a position is not a mapping"
-        raise TypeError(msg)
-    return WriterEntry(
-        position=Position(**position),
-        pending=None if pending is None else Position(**pending),
-        found_rows=int(str(raw["found_rows"])),
-    )
+def _entry(position: dict[str, int], found_rows: int) -> WriterEntry:
+    return WriterEntry(Position(**position), found_rows)
+
+
+def _pending(ends: dict[str, dict[str, int]], duplicates: dict[str, list[int]], conflicts: int) -> Pending:
+    return Pending({name: Position(**end) for name, end in ends.items()}, duplicates, conflicts)

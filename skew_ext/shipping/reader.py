@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from skew_ext.log.decode import Entry
-from skew_ext.serving.record import Record, read_frame
+from skew_ext.serving.record import Record, next_frame, read_frame
 from skew_ext.serving.spool import SEALED_AT, SEGMENT_HEADER, SEGMENT_MAGIC, is_held, segment_number, segments
 from skew_ext.shipping.ledger import Position
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Batch:
-    """Records read in a row, where the reading ended, and the rows of frames that were damaged."""
+    """Records read in a row, where the reading ended, and how many frames were damaged: their rows nobody knows."""
 
     end: Position
     entries: list[Entry] = field(default_factory=list)
     rows: int = 0
-    damaged_rows: int = 0
+    damaged: int = 0
     size: int = 0
 
 
@@ -56,37 +56,49 @@ class WriterReader:
     ) -> bool:
         """Read one segment into `batch`; say whether the next one may be read."""
         number = segment_number(path)
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            finished = data[SEALED_AT] == 1 or not alive
-            if data[: len(SEGMENT_MAGIC)] != SEGMENT_MAGIC:
-                # A writer killed while it made the file: nothing was appended to it yet.
+        try:
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                finished = data[SEALED_AT] == 1 or not alive
+                if data[: len(SEGMENT_MAGIC)] == SEGMENT_MAGIC:
+                    offset = self._read_frames(data, offset, batch, stop, max_bytes, finished=finished)
+                # Without its magic: of a writer that was killed while it made the file. Nothing was appended to it.
                 batch.end = Position(number, offset)
-                return finished
-            while stop is None or offset < stop:
-                frame = read_frame(data, offset)
-                if frame is None or (frame.payload is None and not finished):
-                    break
-                offset = frame.end
-                self._take(frame.sequence, frame.rows, frame.payload, batch)
-                if stop is None and batch.size >= max_bytes:
-                    batch.end = Position(number, offset)
-                    return False
-            batch.end = Position(number, offset)
-            return finished
+                return finished and (stop is not None or batch.size < max_bytes)
+        except (FileNotFoundError, ValueError):
+            # A spare that its writer just threw away, or that has no size yet: nothing is in it, nor behind it.
+            return not alive
 
-    def _take(self, sequence: int, rows: int, payload: bytes | None, batch: Batch) -> None:
-        record = None
-        if payload is not None:
-            try:
-                record = Record.decode(payload)
-            except (ValueError, OverflowError):
-                record = None
-        if record is None or payload is None:
-            batch.damaged_rows += rows
-            return
-        batch.entries.append(Entry(self.name, sequence, rows, record))
-        batch.rows += rows
-        batch.size += len(payload)
+    def _read_frames(  # noqa: PLR0913 - the bounds of one segment
+        self, data: mmap.mmap, offset: int, batch: Batch, stop: int | None, max_bytes: int, *, finished: bool
+    ) -> int:
+        """Read frames from `offset` on; give where that ended."""
+        size, rows, entries, name = batch.size, batch.rows, batch.entries, self.name
+        while offset < stop if stop is not None else size < max_bytes:
+            frame = read_frame(data, offset)
+            if frame is None:
+                break
+            end, sequence, frame_rows, payload = frame
+            record = None if payload is None else _record(payload)
+            if record is not None and payload is not None:
+                entries.append(Entry(name, sequence, frame_rows, record))
+                size += len(payload)
+                rows += frame_rows
+                offset = end
+            elif finished:
+                # What a damaged frame says of itself, its length and its rows, is not to be believed.
+                offset = next_frame(data, offset)
+                batch.damaged += 1
+            else:
+                break  # it may be on its way
+        batch.size, batch.rows = size, rows
+        return offset
+
+
+def _record(payload: bytes) -> Record | None:
+    try:
+        return Record.decode(payload)
+    except ValueError:
+        return None
 
 
 def waiting_rows(folder: Path, position: Position) -> int:
@@ -94,7 +106,7 @@ def waiting_rows(folder: Path, position: Position) -> int:
     reader, rows = WriterReader(folder), 0
     while True:
         batch = reader.read(position)
-        rows += batch.rows + batch.damaged_rows
-        if batch.end == position or not (batch.rows or batch.damaged_rows):
+        rows += batch.rows
+        if batch.end == position or not (batch.entries or batch.damaged):
             return rows
         position = batch.end

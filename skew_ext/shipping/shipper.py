@@ -2,72 +2,42 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import json
 import logging
-import random
 import shutil
 import signal
 import time
-from collections import defaultdict
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from skew_ext.errors import SpoolError
-from skew_ext.log.decode import decode
 from skew_ext.log.destination import destination_from
-from skew_ext.log.sampling import sampled
-from skew_ext.log.values import UnexpectedValueError
-from skew_ext.schema import LogSchema
 from skew_ext.serving.counters import lost_rows, read_counters
-from skew_ext.serving.spool import FileLock, SpoolDirectory, segment_number, segments, write_atomically
-from skew_ext.shipping.ledger import Ledger, Outcome
+from skew_ext.serving.spool import FileLock, SpoolDirectory, segment_number, segments
+from skew_ext.shipping.duplicates import CONFLICT, DUPLICATE, NEW, RecentRequests
+from skew_ext.shipping.ledger import Ledger, Outcome, Pending
+from skew_ext.shipping.pace import POLL_SECONDS, Pace
 from skew_ext.shipping.reader import WriterReader, waiting_rows
+from skew_ext.shipping.storing import Storing, schema_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    import pyarrow as pa
-
-    from skew_ext.log.decode import Entry
     from skew_ext.log.destination import Destination
+    from skew_ext.log.table import Entry
     from skew_ext.shipping.ledger import Position
     from skew_ext.shipping.reader import Batch
 
 logger = logging.getLogger("skew_ext.shipping")
-POLL_SECONDS = 0.5
+BATCH_BYTES = 64 << 20
+"""How much of the spool a batch takes: what becomes a file at the destination, and what the shipper's memory holds."""
+LEAST_BYTES = 1 << 20
+"""What a batch takes of each writer, however many there are."""
 ABANDONED_SECONDS = 5.0
 """How long a shipper that serving started stays when no writer lives and the spool is empty."""
 PATIENCE_SECONDS = 60.0
-_MAX_BACKOFF_SECONDS = 30.0
-
-
-class _Pace:
-    """When the shipper goes round: every flush interval, sooner when asked, later and later after failures."""
-
-    def __init__(self, flush_seconds: float) -> None:
-        self._flush_seconds = flush_seconds
-        self._last_round = 0.0
-        self._busy_until = time.monotonic()
-        self.backoff = 0.0
-
-    def is_due(self, *, at_once: bool) -> bool:
-        return at_once or time.monotonic() - self._last_round >= self._flush_seconds
-
-    def went(self, *, moved: bool) -> None:
-        self.backoff = 0.0
-        if not moved:
-            self._last_round = time.monotonic()
-
-    def failed(self) -> None:
-        # Jitter, so that the shippers of many spools do not come back to a destination all at once.
-        doubled = min(_MAX_BACKOFF_SECONDS, max(POLL_SECONDS, self.backoff * 2))
-        self.backoff = doubled * random.uniform(0.8, 1.2)  # noqa: S311
-
-    def busy(self) -> None:
-        self._busy_until = time.monotonic()
-
-    def idle_seconds(self) -> float:
-        return time.monotonic() - self._busy_until
 
 
 class Shipper:
@@ -86,9 +56,9 @@ class Shipper:
         marker = self.spool.check()
         self._destination: Destination = destination_from(marker["shipping"]["destination"])
         self._flush_seconds = float(marker["shipping"]["flush_seconds"])
-        self._sample_rate = float(marker["shipping"]["sample_rate"])
+        self._storing = Storing(self.spool, self._destination, float(marker["shipping"]["sample_rate"]))
+        self._recent = RecentRequests()
         self._lock = FileLock(self.spool.shipper_lock, inherited=lock)
-        self._schemas: dict[str, LogSchema] = {}
         self._stopping = False
 
     def drain(self) -> Outcome:
@@ -116,6 +86,7 @@ class Shipper:
     def run(self, *, exit_when_abandoned: bool = False) -> None:
         """Ship until SIGTERM or SIGINT; or, when asked, until no writer lives and the spool is empty."""
         self._stop_on_signals()
+        calm_collector()
         while self._lock.acquire():
             try:
                 self._loop(exit_when_abandoned=exit_when_abandoned)
@@ -128,7 +99,7 @@ class Shipper:
 
     def _loop(self, *, exit_when_abandoned: bool) -> None:
         ledger = Ledger.load(self.spool.ledger)
-        pace = _Pace(self._flush_seconds)
+        pace = Pace(self._flush_seconds)
         while not self._stopping:
             living = self._has_living_writer()
             asked = self.spool.flush_request.exists()
@@ -157,87 +128,74 @@ class Shipper:
         return any(WriterReader(folder).is_alive() for folder in self.spool.writer_folders())
 
     def _round(self, ledger: Ledger) -> bool:
-        """Ship one batch of each writer; say whether any had something."""
-        moved = [self._ship_writer(WriterReader(folder), ledger) for folder in self.spool.writer_folders()]
-        return any(moved)
-
-    def _ship_writer(self, reader: WriterReader, ledger: Ledger) -> bool:
-        entry = ledger.entry(reader.name)
-        alive = reader.is_alive()
-        start = entry.position
-        batch = reader.read(start, until=entry.pending)
-        if not batch.entries and not batch.damaged_rows:
-            entry.position, entry.pending = batch.end, None
-            if not alive:
-                self._retire(reader, ledger)
+        """Ship one batch of all writers that have something; say whether any had."""
+        batches = self._read(ledger)
+        if not batches:
+            ledger.pending = None
             return False
-        if entry.pending is None:
-            entry.pending = batch.end
+        if ledger.pending is None:
+            ledger.pending = self._planned(batches)
             ledger.save(self.spool.ledger)
-        outcome = self._store(batch, reader.name, start)
+        outcome = self._store(batches, ledger)
         ledger.outcome.add(outcome)
-        entry.position, entry.pending = batch.end, None
-        entry.found_rows += batch.rows + batch.damaged_rows
+        ledger.pending = None
+        for reader, batch in batches:
+            entry = ledger.entry(reader.name)
+            entry.position = batch.end
+            entry.found_rows += batch.rows
         ledger.save(self.spool.ledger)
-        self._delete_shipped(reader, entry.position)
+        for reader, batch in batches:
+            _delete_shipped(reader, batch.end)
         return True
 
-    def _store(self, batch: Batch, writer: str, start: Position) -> Outcome:
-        by_schema: dict[str, list[Entry]] = defaultdict(list)
-        for entry in batch.entries:
-            by_schema[entry.record.schema.decode(errors="replace")].append(entry)
-        outcome = Outcome(dropped={"corrupt": batch.damaged_rows} if batch.damaged_rows else {})
-        for schema_hash, entries in sorted(by_schema.items()):
-            name = f"{writer}-{start.segment:08d}-{start.offset:010d}-{schema_hash}"
-            outcome.add(self._store_entries(entries, schema_hash, name))
-        return outcome
+    def _read(self, ledger: Ledger) -> list[tuple[WriterReader, Batch]]:
+        """Read what is pending, or else what is new; writers that are gone and have nothing more are retired."""
+        self._delete_left(ledger)
+        folders, pending = self.spool.writer_folders(), ledger.pending
+        most = max(LEAST_BYTES, BATCH_BYTES // max(1, len(folders)))
+        found = []
+        for reader in map(WriterReader, folders):
+            if pending is not None and reader.name not in pending.ends:
+                continue
+            entry, alive = ledger.entry(reader.name), reader.is_alive()
+            until = None if pending is None else pending.ends[reader.name]
+            batch = reader.read(entry.position, until=until, max_bytes=most)
+            if batch.entries or batch.damaged:
+                found.append((reader, batch))
+                continue
+            entry.position = batch.end
+            if not alive:
+                self._retire(reader, ledger)
+        return found
 
-    def _store_entries(self, entries: list[Entry], schema_hash: str, name: str) -> Outcome:
+    def _planned(self, batches: list[tuple[WriterReader, Batch]]) -> Pending:
+        pending = Pending({reader.name: batch.end for reader, batch in batches})
+        for reader, batch in batches:
+            for entry in batch.entries:
+                if entry.record.own_id:
+                    continue
+                judged = self._judge(entry)
+                if judged == DUPLICATE:
+                    pending.duplicates.setdefault(reader.name, []).append(entry.sequence)
+                elif judged == CONFLICT:
+                    pending.conflicts += entry.rows
+        return pending
+
+    def _judge(self, entry: Entry) -> str:
         try:
-            schema = self._schema(schema_hash)
-        except SpoolError as error:
-            return self._dead_letter(entries, str(error))
-        tables, outcome = self._decode_or_dead_letter(entries, schema)
-        keys = [column.name for column in schema.join_keys]
-        for part, table in enumerate(tables):
-            kept = sampled(table, keys, self._sample_rate)
-            if kept.num_rows:
-                self._destination.write(kept, schema, name if part == 0 else f"{name}-{part}")
-            left_out = table.num_rows - kept.num_rows
-            outcome.add(Outcome(stored=kept.num_rows, dropped={"sampled": left_out} if left_out else {}))
+            return self._recent.judge(entry, self._storing.schema(schema_hash(entry)))
+        except SpoolError:
+            return NEW  # it has no schema, and will be set aside
+
+    def _store(self, batches: list[tuple[WriterReader, Batch]], ledger: Ledger) -> Outcome:
+        pending = ledger.pending or Pending()
+        duplicates = {(writer, number) for writer, numbers in pending.duplicates.items() for number in numbers}
+        entries = [entry for _, batch in batches for entry in batch.entries]
+        kept = [entry for entry in entries if (entry.writer, entry.sequence) not in duplicates]
+        outcome = self._storing.store(kept, _name(batches, ledger))
+        outcome.duplicate = sum(entry.rows for entry in entries) - sum(entry.rows for entry in kept)
+        outcome.conflicts = pending.conflicts
         return outcome
-
-    def _decode_or_dead_letter(self, entries: Sequence[Entry], schema: LogSchema) -> tuple[list[pa.Table], Outcome]:
-        """Decode a batch; where it fails, halve it until the records that do not fit stand alone."""
-        try:
-            return [decode(entries, schema)], Outcome()
-        except UnexpectedValueError as error:
-            if len(entries) == 1:
-                return [], self._dead_letter(entries, str(error))
-        middle = len(entries) // 2
-        tables, outcome = self._decode_or_dead_letter(entries[:middle], schema)
-        more, other = self._decode_or_dead_letter(entries[middle:], schema)
-        outcome.add(other)
-        return tables + more, outcome
-
-    def _dead_letter(self, entries: Sequence[Entry], reason: str) -> Outcome:
-        self.spool.dead_letters.mkdir(mode=0o700, exist_ok=True)
-        for entry in entries:
-            stem = self.spool.dead_letters / f"{entry.writer}-{entry.sequence:012d}"
-            stem.with_suffix(".record").write_bytes(entry.record.encode())
-            about = {"reason": reason, "rows": entry.rows, "writer": entry.writer, "seq": entry.sequence}
-            write_atomically(stem.with_suffix(".json"), json.dumps(about))
-        return Outcome(dead_lettered=sum(entry.rows for entry in entries))
-
-    def _schema(self, schema_hash: str) -> LogSchema:
-        if schema_hash not in self._schemas:
-            self._schemas[schema_hash] = LogSchema.from_text(self.spool.get_schema(schema_hash))
-        return self._schemas[schema_hash]
-
-    def _delete_shipped(self, reader: WriterReader, position: Position) -> None:
-        for path in segments(reader.folder):
-            if segment_number(path) < position.segment:
-                path.unlink()
 
     def _retire(self, reader: WriterReader, ledger: Ledger) -> None:
         """Close a dead writer's account, all of it being stored: keep its counters and losses, delete its folder."""
@@ -246,7 +204,13 @@ class Shipper:
         ledger.outcome.add(Outcome(dropped=lost))
         ledger.retire(reader.name, counters)
         ledger.save(self.spool.ledger)
-        shutil.rmtree(reader.folder)
+        self._delete_left(ledger)
+
+    def _delete_left(self, ledger: Ledger) -> None:
+        for writer in ledger.leaving:
+            if (folder := self.spool.writers / writer).exists():
+                shutil.rmtree(folder)
+        ledger.leaving.clear()  # saved with the next batch; to delete what is gone is no harm
 
     def _lock_or_emptied(self) -> bool:
         """Take the lock; False if the shipper that held it has emptied the spool meanwhile."""
@@ -276,3 +240,21 @@ class Shipper:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
+
+
+def _name(batches: list[tuple[WriterReader, Batch]], ledger: Ledger) -> str:
+    """Name a batch by its bounds: the same when it is sent again, and never another's."""
+    bounds = [(reader.name, asdict(ledger.entry(reader.name).position), asdict(batch.end)) for reader, batch in batches]
+    return hashlib.sha256(json.dumps(sorted(bounds, key=str)).encode()).hexdigest()[:32]
+
+
+def _delete_shipped(reader: WriterReader, position: Position) -> None:
+    for path in segments(reader.folder):
+        if segment_number(path) < position.segment:
+            path.unlink()
+
+
+def calm_collector() -> None:
+    """Let the garbage collector look less often: a batch is many small objects, and all of them are needed."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LogStats:
-    """Counts of entity rows since the spool was made."""
+    """Counts of entity rows since the spool was made.
+
+    `conflicts` are stored rows that contradict others of their request id: no side of the law.
+    """
 
     accepted: int
     stored: int
@@ -29,6 +32,7 @@ class LogStats:
     dead_lettered: int
     dropped: dict[str, int]
     in_spool: int
+    conflicts: int = 0
 
     @property
     def unaccounted(self) -> int:
@@ -57,13 +61,15 @@ def log_stats(path: Path) -> LogStats:
     ledger = Ledger.load(spool.ledger)
     counted, waiting, lost = Counter(ledger.retired), 0, Counter[str]()
     for folder in spool.writer_folders():
+        if folder.name in ledger.leaving:
+            continue
         entry = ledger.entry(folder.name)
         alive = WriterReader(folder).is_alive()
-        here, counters = waiting_rows(folder, entry.position), read_counters(folder / "state")
+        counters = read_counters(folder / "state")
+        here = waiting_rows(folder, entry.position)
         counted.update(counters)
         waiting += here
-        if not alive:
-            lost.update(lost_rows(counters, entry.found_rows + here))
+        lost.update(lost_rows(counters, entry.found_rows + here, alive=alive))
     dropped = Counter({reason: counted[reason] for reason in DROP_REASONS})
     dropped.update(lost)
     dropped.update(ledger.outcome.dropped)
@@ -74,4 +80,5 @@ def log_stats(path: Path) -> LogStats:
         dead_lettered=ledger.outcome.dead_lettered,
         dropped={reason: rows for reason, rows in sorted(dropped.items()) if rows},
         in_spool=waiting,
+        conflicts=ledger.outcome.conflicts,
     )

@@ -114,6 +114,7 @@ def test_stats_are_the_conservation_law(repo: Repo) -> None:
         "dead_lettered": 0,
         "dropped": {},
         "in_spool": 0,
+        "conflicts": 0,
         "unaccounted": 0,
     }
 

@@ -15,7 +15,7 @@ import pytest
 from skew_ext import read_log
 from skew_ext.serving.record import Record
 from skew_ext.serving.spool import SpoolDirectory, segments
-from skew_ext.shipping.ledger import Ledger, Position
+from skew_ext.shipping.ledger import Ledger, Pending, Position
 from skew_ext.shipping.shipper import Shipper
 from skew_ext.shipping.stats import LogStats, log_stats
 from tests.kit import HOUR, NOON, Repo, row
@@ -110,7 +110,7 @@ def test_a_batch_that_was_written_but_not_committed_is_not_doubled(repo: Repo) -
         path.write_bytes(content)
     entry = ledger.entry(folder.name)
     undone = Ledger()
-    undone.entry(folder.name).pending = Position(entry.position.segment, entry.position.offset)
+    undone.pending = Pending({folder.name: Position(entry.position.segment, entry.position.offset)})
     undone.save(ledger_path)
     assert settled(repo).stored == 80
 

@@ -13,7 +13,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from skew_ext.log.decode import Entry, decode
 from skew_ext.log.opaque import is_opaque, opened
@@ -73,6 +73,7 @@ def read(table: pa.Table) -> list[Any]:
 
 
 @given(st.one_of(*SCALARS, *LISTS, MIXED_LISTS))
+@example([False, 0, 0.0])
 def test_any_value_is_read_back_as_it_was(value: Any) -> None:
     expected = value
     if isinstance(value, list) and {type(each) for each in value} == {int, float}:

@@ -1,0 +1,43 @@
+"""When the shipper goes round: every flush interval, sooner when asked, later and later after failures."""
+
+from __future__ import annotations
+
+import random
+import time
+
+POLL_SECONDS = 0.5
+MAX_BACKOFF_SECONDS = 30.0
+
+
+class Pace:
+    """Tells when the next round is due, and how long nothing has happened."""
+
+    def __init__(self, flush_seconds: float) -> None:
+        self._flush_seconds = flush_seconds
+        self._last_round = 0.0
+        self._busy_until = time.monotonic()
+        self.backoff = 0.0
+
+    def is_due(self, *, at_once: bool) -> bool:
+        """Say whether to go round now."""
+        return at_once or time.monotonic() - self._last_round >= self._flush_seconds
+
+    def went(self, *, moved: bool) -> None:
+        """Note a round that went well; one that moved something is followed by another at once."""
+        self.backoff = 0.0
+        if not moved:
+            self._last_round = time.monotonic()
+
+    def failed(self) -> None:
+        """Note a round that failed: the pause doubles, up to half a minute."""
+        # Jitter, so that the shippers of many spools do not come back to a destination all at once.
+        doubled = min(MAX_BACKOFF_SECONDS, max(POLL_SECONDS, self.backoff * 2))
+        self.backoff = doubled * random.uniform(0.8, 1.2)  # noqa: S311
+
+    def busy(self) -> None:
+        """Note that there is reason to stay."""
+        self._busy_until = time.monotonic()
+
+    def idle_seconds(self) -> float:
+        """Say for how long there was no reason to stay."""
+        return time.monotonic() - self._busy_until
