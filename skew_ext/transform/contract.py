@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from os import PathLike
 from types import FunctionType, MappingProxyType
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from skew_ext.errors import TransformError, nearest
 from skew_ext.transform import batches
 from skew_ext.transform.fingerprint import fingerprint_of
+from skew_ext.transform.parameters import Parameters, parameters_of
 from skew_ext.transform.reading import read_column
 from skew_ext.transform.types import Array, Column, ColumnType, column_type
 from skew_ext.transform.writing import ColumnList, check_output, scatter, to_python
@@ -24,13 +26,14 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 Batch = TypeVar("Batch")
+_PARAMETERS: Final = "parameters"
 
 
 class FeatureTransform(Protocol[P, R_co]):
     """A function with its contract attached: what `@feature_transform` gives back.
 
     Called as a function it is the function, on numpy arrays of the declared dtypes. `inputs` and `outputs` give each
-    column's declared type by name.
+    column's declared type by name, `parameters` what it was fitted with.
     """
 
     __name__: str
@@ -39,6 +42,7 @@ class FeatureTransform(Protocol[P, R_co]):
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
     version: str
+    parameters: Parameters | None
     fingerprint: str
     reference: str
 
@@ -69,11 +73,18 @@ class Contract:
     """A function, its declared columns, and the ways to run it."""
 
     def __init__(
-        self, function: FunctionType, inputs: Mapping[str, object], outputs: Mapping[str, object], version: str
+        self,
+        function: FunctionType,
+        inputs: Mapping[str, object],
+        outputs: Mapping[str, object],
+        version: str = "1",
+        parameters: object = None,
     ) -> None:
         self.function = function
         self.reference = f"{function.__module__}:{function.__qualname__}"
         self.version = version
+        self.parameters = None if parameters is None else self._parameters(parameters)
+        self._fitted = {} if self.parameters is None else {_PARAMETERS: self.parameters}
         self.input_types = self._types(inputs, "inputs")
         self.output_types = self._types(outputs, "outputs")
         self._check_signature()
@@ -83,8 +94,15 @@ class Contract:
             raise TransformError(f"{self.reference}: {side} must map at least one column name to its type")
         return {name: column_type(kind, f"{self.reference} {name}") for name, kind in declared.items()}
 
+    def _parameters(self, declared: object) -> Parameters:
+        try:
+            return parameters_of(declared, self.function)
+        except TransformError as error:
+            raise TransformError(f"{self.reference}: {error}") from None
+
     def _check_signature(self) -> None:
-        parameters = inspect.signature(self.function).parameters
+        parameters = dict(inspect.signature(self.function).parameters)
+        self._check_parameters(parameters)
         for name, parameter in parameters.items():
             if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 raise TransformError(f"{self.reference} takes {parameter}; name each input instead")
@@ -96,12 +114,21 @@ class Contract:
                 hint = nearest(name, parameters)
                 raise TransformError(f"{self.reference} declares input {name!r} but does not take it{hint}")
 
+    def _check_parameters(self, taken: dict[str, inspect.Parameter]) -> None:
+        parameter = taken.pop(_PARAMETERS, None) if _PARAMETERS not in self.input_types else None
+        if self.parameters is not None and parameter is None:
+            raise TransformError(f"{self.reference} is fitted: it must take an argument named 'parameters'")
+        if self.parameters is None and parameter is not None and parameter.default is parameter.empty:
+            raise TransformError(f"{self.reference} takes 'parameters': name their file, parameters=\"....json\"")
+
     def describe(self) -> dict[str, Any]:
         """Give the declared side of the contract, for the fingerprint."""
+        fitted = {} if self.parameters is None else {_PARAMETERS: self.parameters.hash}
         return {
             "inputs": {name: kind.name for name, kind in self.input_types.items()},
             "outputs": {name: kind.name for name, kind in self.output_types.items()},
             "version": self.version,
+            **fitted,
         }
 
     def on_batch(self, batch: Batch) -> Batch:
@@ -192,7 +219,7 @@ class Contract:
         try:
             # At the edges of arithmetic the result is IEEE 754's; a warning at serving would tell nobody anything.
             with np.errstate(all="ignore"):
-                returned = self.function(**{name: _read_only(array) for name, array in arrays.items()})
+                returned = self.function(**{name: _read_only(array) for name, array in arrays.items()}, **self._fitted)
         except TransformError:
             raise
         except Exception as error:
@@ -224,7 +251,11 @@ def _read_only(array: Array) -> Array:
 
 
 def feature_transform(
-    *, inputs: Mapping[str, object], outputs: Mapping[str, object], version: str = "1"
+    *,
+    inputs: Mapping[str, object],
+    outputs: Mapping[str, object],
+    version: str = "1",
+    parameters: str | PathLike[str] | Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[P, R_co]], FeatureTransform[P, R_co]]:
     """Declare a function a shared transform.
 
@@ -239,6 +270,12 @@ def feature_transform(
         says which types there are, and how null reaches the function in each.
     version
         The transform's version, for people: a part of the fingerprint.
+    parameters
+        What was fitted: the name of a JSON file beside the function's module, or `Parameters` (of
+        `skew_ext.transform`). The function takes them as an argument named `parameters`, a mapping that nothing can
+        change. They are read once, as the module is imported, and their hash is a part of the fingerprint: a file
+        that changed since `feast apply` shows in `feast plan`, and is a mismatch at serving and in training that says
+        so. `Parameters.load(path, sha256=...)` makes it an error as the module is imported.
 
     Returns
     -------
@@ -258,12 +295,27 @@ def feature_transform(
     {'kilometres': 160.9344}
     >>> kilometres.on_batch({"miles": [1.0, None]})
     {'kilometres': array([1.609344,      nan])}
+
+    With fitted parameters, and with the time, which is an input like any other:
+
+    >>> @feature_transform(
+    ...     inputs={"spend": "Float64", "last_order": "UnixTimestamp", "as_of": "UnixTimestamp"},
+    ...     outputs={"spend_scaled": "Float64", "days_since_order": "Float64"},
+    ...     parameters=Parameters({"mean": 40.0, "sd": 20.0}),  # or "spend.json"
+    ... )
+    ... def customer(spend, last_order, as_of, parameters):
+    ...     return {
+    ...         "spend_scaled": (spend - parameters["mean"]) / parameters["sd"],
+    ...         "days_since_order": (as_of - last_order) / np.timedelta64(86_400, "s"),
+    ...     }
+    >>> customer.on_row({"spend": 50.0, "last_order": 0, "as_of": 43_200})
+    {'spend_scaled': 0.5, 'days_since_order': 0.5}
     """
 
     def declare(function: Callable[P, R_co]) -> FeatureTransform[P, R_co]:
         if not isinstance(function, FunctionType):
             raise TransformError(f"feature_transform takes a function, not {type(function).__name__}")
-        contract = Contract(function, inputs, outputs, version)
+        contract = Contract(function, inputs, outputs, version, parameters)
         _attach(function, contract)
         return cast("FeatureTransform[P, R_co]", function)
 
@@ -275,6 +327,7 @@ def _attach(function: Any, contract: Contract) -> None:
     function.inputs = MappingProxyType(declared["inputs"])
     function.outputs = MappingProxyType(declared["outputs"])
     function.version = contract.version
+    function.parameters = contract.parameters
     function.reference = contract.reference
     function.fingerprint = fingerprint_of(contract.function, declared)
     function.on_batch = contract.on_batch
