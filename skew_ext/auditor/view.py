@@ -98,14 +98,15 @@ class ViewAudit:
         start = 0 if ttl is None else earliest - ttl - margin
         end = max(int(times.max()), int(events.max())) + _EDGE
         source, keys = fetch(self._store, self._plan, self._log.take(pa.array(rows)), max(start, 0), end)
-        return _Explainer(source, keys, rows, self._plan.ttl_microseconds, _precision(self._store))
+        searched = _searched(source, keys, times, events, ttl=ttl, precision=_precision(self._store))
+        return _Explainer(source, rows, searched)
 
     def _judge(self, name: str, rows: Indexes, explainer: _Explainer | None) -> Judged:
         column, chosen = self._plan.column(name), pa.array(rows)
         served_at, events = self._served_at[rows], self._events[rows]
         evidence = None
         if explainer is not None:
-            evidence = explainer.evidence(name, rows, served_at, events)
+            evidence = explainer.evidence(name, rows)
         cells = DifferingCells(
             served=plain(self._log[column]).take(chosen),
             baseline=plain(self._baseline[column]).take(chosen),
@@ -160,35 +161,38 @@ class ViewAudit:
 
 
 class _Explainer:
-    """Finds the evidence for cells of one view: the source is read once for all of its features."""
+    """Finds the evidence for cells of one view: the source is read, and searched, once for all of its features."""
 
-    def __init__(self, source: SourceRows, keys: Indexes, rows: Indexes, ttl: int | None, precision: int) -> None:
+    def __init__(self, source: SourceRows, rows: Indexes, searched: dict[str, Indexes]) -> None:
         self._source = source
-        self._keys = keys
         self._rows = rows
-        self._ttl = ttl
-        self._precision = precision
+        self._searched = searched
 
-    def evidence(
-        self, name: str, rows: Indexes, served_at: npt.NDArray[np.int64], events: npt.NDArray[np.int64]
-    ) -> Evidence:
-        keys = self._keys[np.searchsorted(self._rows, rows)]
-        has_event = events != NO_TIME
-        low = events if self._precision > 1 else events - has_event
-        high = events + has_event * (self._precision - 1 if self._precision > 1 else 1)
-        first_at, end_at = self._source.span(keys, low, high)
-        following = self._source.first_after(keys, high, served_at)
-        waiting = np.full(len(rows), NO_TIME)
-        waiting[following >= 0] = self._source.known_from(following[following >= 0])
-        return Evidence(
-            source=self._source,
-            values=self._source.values[name],
-            training=self._source.latest(keys, served_at, self._ttl, known=False),
-            known=self._source.latest(keys, served_at, self._ttl, known=True),
-            first_at=first_at,
-            end_at=np.where(has_event, end_at, first_at),
-            waiting_since=waiting,
-        )
+    def evidence(self, name: str, rows: Indexes) -> Evidence:
+        """Give the evidence of one feature for some of the rows."""
+        places = np.searchsorted(self._rows, rows)
+        found = {what: positions[places] for what, positions in self._searched.items()}
+        return Evidence(source=self._source, values=self._source.values[name], **found)
+
+
+def _searched(  # noqa: PLR0913 - a row is known by these
+    source: SourceRows, keys: Indexes, served_at: Indexes, events: Indexes, *, ttl: int | None, precision: int
+) -> dict[str, Indexes]:
+    """Find the rows behind each served row: what `Evidence` has beside the values."""
+    has_event = events != NO_TIME
+    low = events if precision > 1 else events - has_event
+    high = events + has_event * (precision - 1 if precision > 1 else 1)
+    first_at, end_at = source.span(keys, low, high)
+    following = source.first_after(keys, high, served_at)
+    waiting = np.full(len(keys), NO_TIME)
+    waiting[following >= 0] = source.known_from(following[following >= 0])
+    return {
+        "training": source.latest(keys, served_at, ttl, known=False),
+        "known": source.latest(keys, served_at, ttl, known=True),
+        "first_at": first_at,
+        "end_at": np.where(has_event, end_at, first_at),
+        "waiting_since": waiting,
+    }
 
 
 def _asked(statuses: pa.ChunkedArray) -> Indexes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -96,13 +97,16 @@ class SourceRows:
                 return positions
             positions[here] -= 1
 
+    @cached_property
+    def _ranked(self) -> tuple[Times, Indexes]:
+        """Give the distinct event times, and key and time of each row as one integer: one search does for all keys."""
+        ranks = np.unique(self.events)
+        return ranks, self.keys * np.int64(len(ranks) + 1) + np.searchsorted(ranks, self.events)
+
     def _search(self, keys: Indexes, times: Times, *, side: Literal["left", "right"]) -> Indexes:
-        # Key and time become one integer by ranking the times, so that one sorted search does for all keys.
-        ranks = np.unique(np.concatenate([self.events, times]))
-        width = np.int64(len(ranks) + 1)
-        rows = self.keys * width + np.searchsorted(ranks, self.events)
-        wanted = keys * width + np.searchsorted(ranks, times)
-        return np.asarray(np.searchsorted(rows, wanted, side=side), dtype=np.int64)
+        ranks, rows = self._ranked
+        wanted = keys * np.int64(len(ranks) + 1) + np.searchsorted(ranks, times, side=side)
+        return np.asarray(np.searchsorted(rows, wanted), dtype=np.int64)
 
 
 def fetch(store: FeatureStore, view: ViewPlan, log: pa.Table, start: int, end: int) -> tuple[SourceRows, Indexes]:
