@@ -15,6 +15,7 @@ from feast.feature_view_projection import FeatureViewProjection
 from feast.transformation.python_transformation import PythonTransformation
 
 from skew_ext.errors import TransformError, nearest
+from skew_ext.transform.types import ColumnType
 
 if TYPE_CHECKING:
     from skew_ext.transform.contract import Contract
@@ -71,7 +72,7 @@ def on_demand_feature_view(
     for option in _OURS:
         if option in feast:
             raise TransformError(f"{contract.reference}: {option!r} follows from the transform; leave it out")
-    fields = [Field(name=output, dtype=getattr(types, kind.name)) for output, kind in contract.output_types.items()]
+    fields = [Field(name=output, dtype=feast_type(kind)) for output, kind in contract.output_types.items()]
     transformation = _transformation(contract, _carriers(contract, sources))
     transformation.declared = fields
     return OnDemandFeatureView(
@@ -82,6 +83,12 @@ def on_demand_feature_view(
         mode="python",
         **{**feast, "tags": {**(feast.get("tags") or {}), **_tags(contract)}},
     )
+
+
+def feast_type(kind: ColumnType) -> types.FeastType:
+    """Give Feast's type of a declared one."""
+    found: types.FeastType = types.Array(feast_type(kind.element)) if kind.element else getattr(types, kind.name)
+    return found
 
 
 def _tags(contract: Contract) -> dict[str, str]:

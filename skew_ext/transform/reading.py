@@ -1,24 +1,26 @@
 """Columns on their way in: whatever a batch, a row or Feast hands over, as one array of the declared dtype.
 
 The conversions are strict: a value that the declared type cannot hold exactly is an error, save that integers and
-wider floats round to a declared float as IEEE 754 says. So a transform never computes in another type than it declares.
+wider floats round to a declared float as IEEE 754 says, and times lose what is finer than a second. So a transform
+never computes in another type than it declares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
-from typing import Any, Final
+from decimal import InvalidOperation
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from skew_ext.errors import TransformError
-from skew_ext.transform.types import Array, Column, ColumnType
+from skew_ext.transform.scalars import from_array, from_values
+from skew_ext.transform.types import Array, Column, ColumnType, is_null, null_of, objects
 
-_EXACT_FLOAT_INTEGERS: Final = 2.0**53
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_UNREADABLE = (TypeError, ValueError, OverflowError, InvalidOperation, pa.ArrowException)
 
 
 def read_column(values: Any, kind: ColumnType, where: str) -> Column:
@@ -32,192 +34,115 @@ def read_column(values: Any, kind: ColumnType, where: str) -> Column:
         The values are not one column, or `kind` cannot hold one of them.
     """
     try:
-        array, null = _as_numpy(values, kind)
-        if array.ndim != 1:
-            raise TransformError(f"{where} has {array.ndim} dimensions; a shared transform takes plain columns")
-        column = _READERS[kind.name](array, kind)
-    except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
-        raise TransformError(f"{where} cannot be read as {kind.name}: {error}") from None
-    return Column(np.ascontiguousarray(column.data), _either(column.null, null))
+        return _column(values, kind)
+    except _UNREADABLE as error:
+        why = str(error).partition("\n")[0]
+        raise TransformError(f"{where} cannot be read as {kind.name}: {why}") from None
 
 
-def _as_numpy(values: Any, kind: ColumnType) -> tuple[Array, npt.NDArray[np.bool_] | None]:
-    if isinstance(values, (list, tuple)):
-        return _from_sequence(values, kind), None
-    if isinstance(values, np.ma.MaskedArray):
-        return _from_masked(values, kind)
+def _column(values: Any, kind: ColumnType) -> Column:
     if isinstance(values, np.ndarray):
-        return values, None
-    # A pandas Series goes through Arrow, which knows each of pandas' nulls and keeps integers whole.
-    arrow = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.Array.from_pandas(values)
-    return _from_arrow(arrow, kind)
+        return _from_numpy(values, kind)
+    if getattr(values, "dtype", None) == np.dtype(object):
+        return _from_numpy(np.asarray(values, dtype=object), kind)  # a pandas Series of Python values
+    if not isinstance(values, (list, tuple)):
+        # Another pandas Series goes through Arrow, which knows each of pandas' nulls and keeps integers whole.
+        arrow = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.Array.from_pandas(values)
+        return _from_arrow(arrow, kind)
+    return from_values(values, kind) if kind.element is None else _lists(list(values), kind.element)
 
 
-def _from_sequence(values: Sequence[Any], kind: ColumnType) -> Array:
-    if kind.dtype.kind in "OM":
-        # numpy would cut trailing NULs off strings, and guess a unit for times.
-        array = np.empty(len(values), dtype=object)
-        array[:] = values
-        return array
-    array = np.asarray(values)
-    return array if len(values) else array.astype(kind.dtype)
+def _from_numpy(array: Array, kind: ColumnType) -> Column:
+    if isinstance(array, np.ma.MaskedArray):
+        null = np.ma.getmaskarray(array)
+        return _masked(_column(np.asarray(array.filled() if array.dtype == object else array.data), kind), null, kind)
+    if kind.element is not None and array.ndim > 0:
+        return _lists(list(array), kind.element)  # a matrix is one list in each row
+    if array.ndim != 1:
+        raise ValueError(f"it has {array.ndim} dimensions, and a column has one")
+    column = from_values(array.tolist(), kind) if array.dtype.kind == "O" else from_array(array, kind)
+    return Column(np.ascontiguousarray(column.data), column.null)
 
 
-def _from_masked(values: Any, kind: ColumnType) -> tuple[Array, npt.NDArray[np.bool_] | None]:
-    null = np.ma.getmaskarray(values)
+def _masked(column: Column, null: npt.NDArray[np.bool_], kind: ColumnType) -> Column:
+    if not null.any():
+        return column
     if kind.own_null:
-        return _with_none(values.astype(object), null), None
-    return values.filled(kind.dtype.type(0)), null
+        data = column.data.copy()
+        data[null] = null_of(kind)
+        return Column(data)
+    return Column(column.data, null if column.null is None else null | column.null)
 
 
-def _from_arrow(values: Any, kind: ColumnType) -> tuple[Array, npt.NDArray[np.bool_] | None]:
+def _from_arrow(values: Any, kind: ColumnType) -> Column:
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if pa.types.is_null(values.type):
         values = values.cast(kind.arrow)
-    if not values.null_count or not (pa.types.is_integer(values.type) or pa.types.is_boolean(values.type)):
-        return values.to_numpy(zero_copy_only=False), None
-    if kind.dtype.kind == "f":
-        return values.cast(kind.arrow, safe=False).to_numpy(zero_copy_only=False), None
+    if kind.element is not None:
+        return _arrow_lists(values, kind.element)
+    if kind.holds is not None:
+        return from_values(values.to_pylist(), kind)
+    if not values.null_count or pa.types.is_floating(values.type) or pa.types.is_timestamp(values.type):
+        return _column(_to_numpy(values), kind)
+    # numpy would make floats, or objects, of integers and booleans with a null.
     null = values.is_null().to_numpy(zero_copy_only=False)
-    return values.fill_null(pa.scalar(0).cast(values.type)).to_numpy(zero_copy_only=False), null
+    return _masked(_column(_to_numpy(values.fill_null(pa.scalar(0).cast(values.type))), kind), null, kind)
 
 
-def _either(first: npt.NDArray[np.bool_] | None, second: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_] | None:
-    if first is None or second is None:
-        return first if second is None else second
-    return first | second
+def _to_numpy(values: Any) -> Array:
+    return np.asarray(values.to_numpy(zero_copy_only=False))
 
 
-def _floats(array: Array, kind: ColumnType) -> Column:
-    if array.dtype.kind in "fiu":
-        with np.errstate(over="ignore"):  # a float64 beyond float32 is infinite, as IEEE 754 rounds it
-            return Column(array.astype(kind.dtype, copy=False))
-    if array.dtype.kind != "O":
-        raise TypeError(f"it holds {array.dtype}")
-    missing = _missing(array)
-    for value in array[~missing]:
-        if isinstance(value, (str, bytes, bool, np.bool_)):
-            raise TypeError(f"it holds {value!r}")
-    floats = np.full(len(array), np.nan, dtype=kind.dtype)
-    floats[~missing] = array[~missing].astype(kind.dtype)
-    return Column(floats)
+def _lists(rows: list[Any], element: ColumnType) -> Column:
+    """Read a list for each row: all elements at once, so that a long column is no slower than its elements."""
+    present = [not (row is None or (not isinstance(row, (list, tuple, np.ndarray)) and is_null(row))) for row in rows]
+    lists = [row for row, there in zip(rows, present, strict=True) if there]
+    for row in lists:
+        if not isinstance(row, (list, tuple, np.ndarray)) or np.ndim(row) > 1:
+            raise TypeError(f"it holds {row!r}, not a plain list")
+    flat = _elements(lists, element)
+    return _split(flat, [len(row) for row in lists], present)
 
 
-def _integers(array: Array, kind: ColumnType) -> Column:
-    if array.dtype.kind in "iu":
-        return Column(_in_range(array, kind))
-    if array.dtype.kind not in "fO":
-        raise TypeError(f"it holds {array.dtype}")
-    missing = _missing(array)
-    integers = np.zeros(len(array), dtype=kind.dtype)
-    present = array[~missing]
-    if array.dtype.kind == "f":
-        integers[~missing] = _whole(present, kind)
-    else:
-        integers[~missing] = [_whole_number(value, kind) for value in present]
-    return Column(integers, missing if missing.any() else None)
+def _elements(lists: list[Any], element: ColumnType) -> Array:
+    dtypes = {row.dtype if isinstance(row, np.ndarray) else None for row in lists}
+    if len(dtypes) == 1 and None not in dtypes and np.dtype(object) not in dtypes:
+        return _without_null(_column(np.concatenate(lists), element), element)
+    values = list(chain.from_iterable(row.tolist() if isinstance(row, np.ndarray) else row for row in lists))
+    if any(value is None for value in values):
+        raise ValueError(_NULL_ELEMENT)
+    return _without_null(_column(values, element), element)
 
 
-def _in_range(array: Array, kind: ColumnType) -> Array:
-    limits = np.iinfo(kind.dtype)
-    if len(array) and (int(array.min()) < limits.min or int(array.max()) > limits.max):
-        raise OverflowError(f"a value lies beyond {limits.min}..{limits.max}")
-    return array.astype(kind.dtype, copy=False)
+def _arrow_lists(values: Any, element: ColumnType) -> Column:
+    if not any(is_list(values.type) for is_list in _LISTS):
+        raise TypeError(f"it holds {values.type}, not lists")
+    present = values.is_valid().to_pylist()
+    lengths = [length for length in pc.list_value_length(values).to_pylist() if length is not None]
+    elements = values.flatten()
+    if elements.null_count:
+        raise ValueError(_NULL_ELEMENT)
+    return _split(_without_null(_column(elements, element), element), lengths, present)
 
 
-def _whole(floats: Array, kind: ColumnType) -> Array:
-    # pandas turns integers with a null into floats: those come back whole, unless digits may have been lost.
-    if not np.all(np.abs(floats) < _EXACT_FLOAT_INTEGERS) or not np.all(np.trunc(floats) == floats):
-        raise ValueError("it holds floats that are not exact integers; give it as integers")
-    return _in_range(floats.astype(np.int64), kind)
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+_NULL_ELEMENT = "a list holds a null, and Feast's online lists cannot; leave the element out"
 
 
-def _whole_number(value: Any, kind: ColumnType) -> int:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"it holds {value!r}")
-    if isinstance(value, (float, np.floating)):
-        return int(_whole(np.asarray([value]), kind)[0])
-    limits = np.iinfo(kind.dtype)
-    if not limits.min <= value <= limits.max:
-        raise OverflowError(f"{value} lies beyond {limits.min}..{limits.max}")
-    return int(value)
+def _without_null(column: Column, element: ColumnType) -> Array:
+    # NaN in a list is a number; what else stands for null is none that Feast could serve.
+    missing = column.null if element.dtype.kind != "M" else np.isnat(column.data)
+    if missing is not None and missing.any():
+        raise ValueError(_NULL_ELEMENT)
+    flat: Array = column.data.view()
+    flat.flags.writeable = False
+    return flat
 
 
-def _booleans(array: Array, _: ColumnType) -> Column:
-    if array.dtype.kind == "b":
-        return Column(array)
-    missing = _missing(array)
-    for value in array[~missing]:
-        if not isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"it holds {value!r}")
-    booleans = np.zeros(len(array), dtype=np.bool_)
-    booleans[~missing] = array[~missing].astype(np.bool_)
-    return Column(booleans, missing if missing.any() else None)
-
-
-def _strings(array: Array, _: ColumnType) -> Column:
-    if array.dtype.kind == "U":
-        return Column(array.astype(object))
-    missing = _missing(array)
-    for value in array[~missing]:
-        if not isinstance(value, str):
-            raise TypeError(f"it holds {value!r}")
-    return Column(_with_none(array, missing))
-
-
-def _timestamps(array: Array, kind: ColumnType) -> Column:
-    if array.dtype.kind == "M":
-        return Column(array.astype(kind.dtype))
-    if array.dtype.kind in "iu":
-        return Column(array.astype(np.int64).astype(kind.dtype))
-    if array.dtype.kind != "O":
-        raise TypeError(f"it holds {array.dtype}")
-    missing = _missing(array)
-    seconds = np.full(len(array), np.datetime64("NaT", "s"), dtype=kind.dtype)
-    seconds[~missing] = np.array([_seconds(value) for value in array[~missing]], dtype=np.int64).astype(kind.dtype)
-    return Column(seconds)
-
-
-def _seconds(value: Any) -> int:
-    if isinstance(value, np.datetime64):
-        return int(value.astype("datetime64[s]").astype(np.int64))
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-        return int(value)
-    if not isinstance(value, datetime):
-        raise TypeError(f"it holds {value!r}")
-    # A naive time is UTC, as Feast takes it.
-    since = (value if value.tzinfo else value.replace(tzinfo=timezone.utc)) - _EPOCH
-    return since.days * 86_400 + since.seconds
-
-
-def _with_none(array: Array, null: npt.NDArray[np.bool_]) -> Array:
-    texts = np.array(array, dtype=object)
-    texts[null] = None
-    return texts
-
-
-def _missing(array: Array) -> npt.NDArray[np.bool_]:
-    if array.dtype.kind == "f":
-        return np.isnan(array)
-    if array.dtype.kind != "O":
-        return np.zeros(len(array), dtype=np.bool_)
-    return np.fromiter((_is_null(value) for value in array), dtype=np.bool_, count=len(array))
-
-
-def _is_null(value: Any) -> bool:
-    # NaN and NaT are unlike themselves; pandas' NA says so by its name alone, since comparing it gives no truth.
-    return value is None or type(value).__name__ == "NAType" or bool(value != value)  # noqa: PLR0124
-
-
-_READERS: Final[dict[str, Callable[[Array, ColumnType], Column]]] = {
-    "Float64": _floats,
-    "Float32": _floats,
-    "Int64": _integers,
-    "Int32": _integers,
-    "Bool": _booleans,
-    "String": _strings,
-    "UnixTimestamp": _timestamps,
-}
+def _split(flat: Array, lengths: list[int], present: list[bool]) -> Column:
+    ends = np.cumsum(lengths, dtype=np.int64).tolist()
+    pieces = iter([flat[end - length : end] for length, end in zip(lengths, ends, strict=True)])
+    return Column(objects([next(pieces) if there else None for there in present]))

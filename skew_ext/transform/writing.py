@@ -7,14 +7,17 @@ none.
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from skew_ext.errors import TransformError
-from skew_ext.transform.types import Array, Column, ColumnType
+from skew_ext.transform.scalars import check_times, from_values
+from skew_ext.transform.types import Array, Column, ColumnType, null_of, objects
 
 _PANDAS_NULLABLE = {"Int64": "Int64", "Int32": "Int32", "Bool": "boolean"}
 
@@ -27,38 +30,69 @@ def check_output(returned: Any, kind: ColumnType, rows: int, where: str) -> Colu
     TransformError
         It is no array, of another length than the inputs, or of another dtype than declared.
     """
-    if not isinstance(returned, np.ndarray) or returned.ndim != 1:
-        raise TransformError(f"{where} is {type(returned).__name__}, not a one-dimensional numpy array")
+    if not isinstance(returned, np.ndarray) or returned.ndim != (2 if _is_matrix(returned, kind) else 1):
+        raise TransformError(f"{where} is {_said(returned)}, not a one-dimensional numpy array")
     if len(returned) != rows:
         raise TransformError(f"{where} has {len(returned)} rows for {rows} input rows; give one value per row")
     null = np.ma.getmaskarray(returned) if isinstance(returned, np.ma.MaskedArray) else None
     values = np.asarray(returned)
-    if kind.name == "String":
-        return Column(_strings(values, null, where))
+    if values.dtype.kind == "S":
+        raise TransformError(f"{where} is {values.dtype}, which loses NULs at the end; return an object array of bytes")
+    if kind.dtype.kind == "O":
+        return _checked_objects(values, null, kind, where)
     if values.dtype != kind.dtype:
         raise TransformError(f"{where} is {values.dtype}, declared {kind.name}; return it as {kind.dtype}")
+    if kind.dtype.kind == "M":
+        _check_times(values, where)
     if null is not None and kind.own_null:
         return Column(np.where(null, null_of(kind), values))
     return Column(values, null if null is not None and null.any() else None)
 
 
-def _strings(values: Array, null: npt.NDArray[np.bool_] | None, where: str) -> Array:
-    texts = np.empty(len(values), dtype=object)
-    for row, value in enumerate(values.tolist()):
-        masked = null is not None and null[row]
-        if not masked and value is not None and not isinstance(value, str):
-            raise TransformError(f"{where} holds {value!r}, declared String; return strings, and None for null")
-        texts[row] = None if masked or value is None else str(value)
-    return texts
+def _is_matrix(returned: Any, kind: ColumnType) -> bool:
+    # Lists of one length, such as embeddings, may be one array with a list in each row.
+    return kind.element is not None and isinstance(returned, np.ndarray) and returned.ndim > 1
 
 
-def null_of(kind: ColumnType) -> Any:
-    """Give the value that stands for null in a column of `kind`: its own null, or a zero under the mask."""
-    if kind.dtype.kind == "f":
-        return kind.dtype.type(np.nan)
-    if kind.dtype.kind == "M":
-        return np.datetime64("NaT", "s")
-    return None if kind.dtype.kind == "O" else kind.dtype.type(0)
+def _said(returned: Any) -> str:
+    return f"an array of {returned.ndim} dimensions" if isinstance(returned, np.ndarray) else type(returned).__name__
+
+
+def _check_times(values: Array, where: str) -> None:
+    try:
+        check_times(values)
+    except OverflowError as error:
+        raise TransformError(f"{where}: {error}") from None
+
+
+def _checked_objects(values: Array, null: npt.NDArray[np.bool_] | None, kind: ColumnType, where: str) -> Column:
+    cells = list(values)
+    if null is not None and null.ndim > 1:
+        raise TransformError(f"{where} is a masked matrix; return an object array with None where a list is null")
+    if null is not None:
+        cells = [None if masked else cell for cell, masked in zip(cells, null.tolist(), strict=True)]
+    if kind.element is not None:
+        return Column(objects([None if cell is None else _checked_list(cell, kind.element, where) for cell in cells]))
+    assert kind.holds is not None  # noqa: S101 - a column of objects says what it holds
+    for cell in cells:
+        if cell is not None and not isinstance(cell, kind.holds):
+            said = f"return {kind.holds.__name__}, and None for null"
+            raise TransformError(f"{where} holds {cell!r}, declared {kind.name}; {said}")
+    try:
+        return from_values(cells, kind)
+    except ValueError as error:
+        raise TransformError(f"{where}: {error}") from None
+
+
+def _checked_list(cell: Any, element: ColumnType, where: str) -> Array:
+    if isinstance(cell, list) and element.dtype.kind == "O":
+        cell = objects(cell)
+    if not isinstance(cell, np.ndarray) or cell.ndim != 1:
+        raise TransformError(f"{where} holds {_said(cell)}; return a one-dimensional array for each row, None for null")
+    column = check_output(cell, element, len(cell), f"{where}, in a list,")
+    if column.null is not None or any(value is None for value in (column.data if element.dtype.kind == "O" else ())):
+        raise TransformError(f"{where} has a null in a list, which Feast's online lists cannot hold; leave it out")
+    return column.data
 
 
 def scatter(column: Column, kind: ColumnType, absent: npt.NDArray[np.bool_]) -> Column:
@@ -84,10 +118,27 @@ def to_numpy(column: Column, kind: ColumnType) -> Array:
 
 def to_arrow(column: Column, kind: ColumnType) -> pa.Array:
     """Give a column as Arrow: null where it is null."""
+    if kind.element is not None:
+        return _arrow_lists(column.data, kind)
+    return _arrow(column, kind, np.isnan(column.data) if kind.dtype.kind == "f" else column.null)
+
+
+def _arrow(column: Column, kind: ColumnType, null: npt.NDArray[np.bool_] | None) -> pa.Array:
     if kind.dtype.kind == "M":
         return pa.array(column.data).cast(pa.timestamp("us")).cast(kind.arrow)
-    mask = np.isnan(column.data) if kind.dtype.kind == "f" else column.null
-    return pa.array(column.data, type=kind.arrow, mask=mask)
+    if kind.holds in (UUID, Decimal):
+        return pa.array([None if value is None else str(value) for value in column.data], type=kind.arrow)
+    return pa.array(column.data, type=kind.arrow, mask=null)
+
+
+def _arrow_lists(rows: Array, kind: ColumnType) -> pa.Array:
+    assert kind.element is not None  # noqa: S101 - a list says what it holds
+    there = [row for row in rows if row is not None]
+    flat = np.concatenate([np.empty(0, dtype=kind.element.dtype), *there])
+    offsets = np.cumsum([0, *(0 if row is None else len(row) for row in rows)], dtype=np.int32)
+    absent = pa.array([row is None for row in rows], pa.bool_())
+    # NaN in a list is a number: no mask.
+    return pa.ListArray.from_arrays(pa.array(offsets), _arrow(Column(flat), kind.element, None), mask=absent)
 
 
 def to_pandas(column: Column, kind: ColumnType, index: Any) -> Any:
@@ -104,13 +155,20 @@ def to_pandas(column: Column, kind: ColumnType, index: Any) -> Any:
 def to_python(column: Column, kind: ColumnType) -> list[Any]:
     """Give a column as Python values: None where it is null, and times as aware datetimes in UTC."""
     values: list[Any] = column.data.tolist()
+    if kind.element is not None:
+        return [None if row is None else _list_values(row) for row in values]
     if kind.dtype.kind == "f":
         return [None if value != value else value for value in values]  # noqa: PLR0124 - only NaN is unlike itself
     if kind.dtype.kind == "M":
-        return [value and _aware(value) for value in values]
+        return [None if value is None else _aware(value) for value in values]
     if column.null is None:
         return values
     return [None if null else value for value, null in zip(values, column.null.tolist(), strict=True)]
+
+
+def _list_values(row: Array) -> list[Any]:
+    values: list[Any] = row.tolist()
+    return [_aware(value) for value in values] if row.dtype.kind == "M" else values
 
 
 def _aware(value: datetime) -> datetime:
