@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from skew_ext.serving.logger import ServingLogger
     from skew_ext.serving.provider import SkewProvider
     from skew_ext.serving.store import LoggedFeatureStore
+    from skew_ext.training import training_set_from_log
     from skew_ext.transform import feature_transform
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _HOMES = {
     "feature_transform": "skew_ext.transform",
     "read_log": "skew_ext.log.reading",
     "request_context": "skew_ext.serving.context",
+    "training_set_from_log": "skew_ext.training",
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "feature_transform",
     "read_log",
     "request_context",
+    "training_set_from_log",
 ]
 
 

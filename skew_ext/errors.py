@@ -30,6 +30,10 @@ class AuditError(SkewError):
     """An audit cannot be run on what it was given."""
 
 
+class TrainingSetError(SkewError):
+    """A training set cannot be made of, or read from, what was given; the message names the column or the rows."""
+
+
 class TransformError(SkewError):
     """A shared transform was declared or called wrongly."""
 
