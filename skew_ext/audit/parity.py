@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from skew_ext.audit.causes.cells import NO_TIME
 from skew_ext.audit.cells import numbers
 from skew_ext.model import Example, FeatureParity, Lag
-from skew_ext.schema import LOG_TIMESTAMP, REQUEST_ID
+from skew_ext.schema import LOG_TIMESTAMP, REQUEST_ID, ROW
 from skew_ext.statistics import wilson
 
 if TYPE_CHECKING:
@@ -58,6 +59,23 @@ def feature_parity(comparison: Comparison, judged: Judged) -> FeatureParity:
         lag=stale_lag(judged),
         examples=_examples(judged),
     )
+
+
+def per_cell(judged: Judged) -> dict[str, Any]:
+    """Give the differing cells as columns, a value for each cell: those that `explained_cells` gives."""
+    rows, cells = pa.array(judged.rows), judged.cells
+    return {
+        "request_id": judged.log[REQUEST_ID].take(rows).to_pylist(),
+        "row": judged.log[ROW].take(rows).to_pylist(),
+        "feature": judged.feature,
+        "cause": judged.causes,
+        "served_at": pd.to_datetime(cells.served_at, unit="us", utc=True),
+        "served_event": pd.to_datetime(
+            np.where(cells.has_event, cells.served_event, pd.NaT.value), unit="us", utc=True
+        ),
+        "served": cells.served.to_pylist(),
+        "baseline": cells.baseline.to_pylist(),
+    }
 
 
 def stale_lag(judged: Judged) -> Lag | None:

@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 
 from skew_ext.audit.causes import attribute
 from skew_ext.audit.causes.cells import NO_TIME, DifferingCells, Evidence
+from skew_ext.audit.causes.explained import listener
 from skew_ext.audit.cells import compare, plain
 from skew_ext.audit.findings import SCHEDULE_SLACK, SCHEDULED, FeatureContext, parity_findings
-from skew_ext.audit.parity import Judged, feature_parity, time_span
+from skew_ext.audit.parity import Judged, feature_parity, per_cell, time_span
 from skew_ext.audit.ttl import view_ttl
 from skew_ext.baseline.evidence import fetch, microseconds
 from skew_ext.baseline.retrieval import any_present
@@ -116,7 +117,9 @@ class ViewAudit:
             evidence=evidence,
             fingerprints_differ=self._fingerprints_differ(rows),
         )
-        return Judged(column, self._log, self._keys(), rows, cells, attribute(cells))
+        judged = Judged(column, self._log, self._keys(), rows, cells, attribute(cells))
+        _tell(judged)
+        return judged
 
     def _keys(self) -> list[str]:
         if not self._plan.on_demand:
@@ -193,6 +196,12 @@ def _searched(  # noqa: PLR0913 - a row is known by these
         "end_at": np.where(has_event, end_at, first_at),
         "waiting_since": waiting,
     }
+
+
+def _tell(judged: Judged) -> None:
+    wanted = listener()
+    if wanted is not None:
+        wanted.add(per_cell(judged))
 
 
 def _asked(statuses: pa.ChunkedArray) -> Indexes:
