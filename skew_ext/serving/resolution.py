@@ -9,14 +9,14 @@ from feast import FeatureService, OnDemandFeatureView, utils
 from feast.feature_view import DUMMY_ENTITY_ID
 
 from skew_ext.schema import Column, LoggedFeature, LogSchema
+from skew_ext.transform.registered import FINGERPRINT_TAG, TRANSFORM_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from feast.infra.registry.base_registry import BaseRegistry
 
-FINGERPRINT_TAG = "skew.fingerprint"
-TRANSFORM_TAG = "skew.transform"
+__all__ = ["FINGERPRINT_TAG", "TRANSFORM_TAG", "resolve"]
 
 
 def resolve(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from skew_ext.errors import TransformError, nearest
 from skew_ext.transform import batches
-from skew_ext.transform.fingerprint import fingerprint_of
+from skew_ext.transform.fingerprint import Manifest, manifest_of
 from skew_ext.transform.parameters import Parameters, parameters_of
 from skew_ext.transform.reading import read_column
 from skew_ext.transform.types import Array, Column, ColumnType, column_type
@@ -33,7 +33,8 @@ class FeatureTransform(Protocol[P, R_co]):
     """A function with its contract attached: what `@feature_transform` gives back.
 
     Called as a function it is the function, on numpy arrays of the declared dtypes. `inputs` and `outputs` give each
-    column's declared type by name, `parameters` what it was fitted with.
+    column's declared type by name, `parameters` what it was fitted with, and `manifest` what its `fingerprint` is
+    taken over.
     """
 
     __name__: str
@@ -43,6 +44,7 @@ class FeatureTransform(Protocol[P, R_co]):
     outputs: Mapping[str, str]
     version: str
     parameters: Parameters | None
+    manifest: Manifest
     fingerprint: str
     reference: str
 
@@ -329,7 +331,8 @@ def _attach(function: Any, contract: Contract) -> None:
     function.version = contract.version
     function.parameters = contract.parameters
     function.reference = contract.reference
-    function.fingerprint = fingerprint_of(contract.function, declared)
+    function.manifest = manifest_of(contract.function, declared)
+    function.fingerprint = function.manifest.fingerprint
     function.on_batch = contract.on_batch
     function.on_row = contract.on_row
     function.on_demand = contract.on_demand

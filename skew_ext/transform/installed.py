@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-from functools import lru_cache
+from functools import lru_cache, reduce
+
+from skew_ext.transform.fingerprint import Manifest
 
 
 def installed_fingerprint(reference: str) -> str | None:
@@ -25,6 +27,16 @@ def installed_fingerprint(reference: str) -> str | None:
         thing = getattr(thing, name, None)
     fingerprint = getattr(thing, "fingerprint", None)
     return fingerprint if isinstance(fingerprint, str) else None
+
+
+def installed_manifest(reference: str) -> Manifest | None:
+    """Give the manifest of the transform that `reference` means now, or None if there is none."""
+    thing: object = None
+    if installed_fingerprint(reference) is not None:
+        module, path = _split(reference)
+        thing = reduce(getattr, path, sys.modules[module])
+    manifest = getattr(thing, "manifest", None)
+    return manifest if isinstance(manifest, Manifest) else None
 
 
 @lru_cache(maxsize=1024)

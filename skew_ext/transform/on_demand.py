@@ -1,12 +1,8 @@
-"""A shared transform as Feast's on-demand view: the only module of this package that imports Feast.
-
-Feast rebuilds a view's function by executing its registered text, where no global of the original is to be seen, and
-tells an edit by that text alone. So the text is generated: it imports the shared function inside its body, and carries
-the fingerprint.
-"""
+"""A shared transform as Feast's on-demand view: the only module of this package that imports Feast to make one."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,14 +11,13 @@ from feast.feature_view_projection import FeatureViewProjection
 from feast.transformation.python_transformation import PythonTransformation
 
 from skew_ext.errors import TransformError, nearest
+from skew_ext.transform.registered import FINGERPRINT_TAG, TRANSFORM_TAG, VERSION_TAG, registered_text
 from skew_ext.transform.types import ColumnType
 
 if TYPE_CHECKING:
     from skew_ext.transform.contract import Contract
 
-FINGERPRINT_TAG: Final = "skew.fingerprint"
-TRANSFORM_TAG: Final = "skew.transform"
-VERSION_TAG: Final = "skew.transform_version"
+__all__ = ["FINGERPRINT_TAG", "TRANSFORM_TAG", "VERSION_TAG", "feast_type", "importable", "on_demand_feature_view"]
 
 Source = FeatureView | FeatureViewProjection | RequestSource
 
@@ -36,17 +31,6 @@ _OURS: Final = (
     "input_schema",
     "entities",
 )
-
-_TEXT: Final = '''\
-def shared_transform(columns):
-    """Run {reference}, version {version}.
-
-    {fingerprint_tag}: {fingerprint}
-    """
-    from {module} import {name}
-
-    return {name}.on_demand(columns, {names})
-'''
 
 
 class SharedTransformation(PythonTransformation):
@@ -85,6 +69,12 @@ def on_demand_feature_view(
     )
 
 
+def importable(contract: Contract) -> bool:
+    """Say whether another process finds the function by its name: no lambda, no inner one, none of a notebook."""
+    module, _, name = contract.reference.partition(":")
+    return name.isidentifier() and module != "__main__" and module in sys.modules
+
+
 def feast_type(kind: ColumnType) -> types.FeastType:
     """Give Feast's type of a declared one."""
     found: types.FeastType = types.Array(feast_type(kind.element)) if kind.element else getattr(types, kind.name)
@@ -97,18 +87,11 @@ def _tags(contract: Contract) -> dict[str, str]:
 
 
 def _transformation(contract: Contract, names: Mapping[str, str]) -> SharedTransformation:
-    module, _, function = contract.reference.partition(":")
-    if "." in function or module == "__main__":
-        raise TransformError(f"{contract.reference} cannot be imported by name; define it at the top of a module")
-    text = _TEXT.format(
-        reference=contract.reference,
-        version=contract.version,
-        fingerprint_tag=FINGERPRINT_TAG,
-        fingerprint=_tags(contract)[FINGERPRINT_TAG],
-        module=module,
-        name=function,
-        names=dict(names),
-    )
+    function: Any = contract.function
+    if not importable(contract):
+        kinds = "a lambda, an inner function and a notebook's run as batch and row only"
+        raise TransformError(f"{contract.reference} cannot be imported by name ({kinds}): define it at a module's top")
+    text = registered_text(contract.reference, contract.version, function.manifest, names)
     namespace: dict[str, Any] = {"__name__": "shared_transform"}
     exec(text, namespace)  # noqa: S102 - our own text, run as Feast will run it
     transformation = SharedTransformation(udf=namespace["shared_transform"], udf_string=text)

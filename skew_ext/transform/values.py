@@ -23,6 +23,7 @@ _PLAIN: Final = (
     *(dt.date, dt.time, dt.timedelta, dt.tzinfo),
     *(decimal.Decimal, fractions.Fraction, uuid.UUID, pathlib.PurePath),
 )
+_SHOWN_ELEMENTS: Final = 100
 _NAMED: Final = (FunctionType, BuiltinFunctionType, MethodDescriptorType, type, np.ufunc)
 
 
@@ -47,7 +48,11 @@ def canonical(value: Any, nested: Callable[[Any], str]) -> str:
 def _array(value: Any, nested: Callable[[Any], str]) -> str:
     if value.dtype.hasobject:
         return f"{value.shape}:{[nested(item) for item in value.ravel().tolist()]}"
+    if isinstance(value, np.ma.MaskedArray):
+        return f"{nested(np.asarray(value.data))}:{nested(np.ma.getmaskarray(value))}"
     data = np.ascontiguousarray(value)
+    if data.size <= _SHOWN_ELEMENTS and data.dtype.kind in "biufU":
+        return f"{data.dtype.str}:{data.tolist()!a}"
     return f"{value.dtype.str}:{value.shape}:{hashlib.sha256(data.tobytes()).hexdigest()}"
 
 
@@ -62,15 +67,15 @@ def _partial(value: Any, nested: Callable[[Any], str]) -> str:
 
 
 _TEXTS: Final[tuple[tuple[Any, Callable[[Any, Callable[[Any], str]], str]], ...]] = (
-    (enum.Enum, lambda value, nested: f"{nested(type(value))}.{value.name}"),
+    (enum.Enum, lambda value, nested: f"{nested(type(value))}.{value.name}={nested(value.value)}"),
     (np.generic, lambda value, _: f"{value.dtype.str}:{value.tobytes().hex()}"),
-    (float, lambda value, _: value.hex()),
-    (_PLAIN, lambda value, _: repr(value)),
+    # In ASCII: whether a character is printable depends on Python's version of Unicode.
+    ((*_PLAIN, float), lambda value, _: ascii(value)),
     ((tuple, list), lambda value, nested: str([nested(item) for item in value])),
     ((set, frozenset), lambda value, nested: str(sorted(nested(item) for item in value))),
     (Mapping, lambda value, nested: str([(nested(key), nested(item)) for key, item in value.items()])),
     (np.ndarray, _array),
-    (np.dtype, lambda value, _: value.str),
+    (np.dtype, lambda value, _: repr(value.descr)),
     (re.Pattern, lambda value, _: f"{value.pattern!r}:{value.flags}"),
     (functools.partial, _partial),
     (ModuleType, lambda value, _: value.__name__),

@@ -16,6 +16,7 @@ import yaml
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RequestSource, ValueType, types
 from feast.on_demand_feature_view import OnDemandFeatureView
 
+from skew_ext import feature_transform
 from skew_ext.errors import TransformError
 
 LIBRARY = """
@@ -187,6 +188,20 @@ def test_apply_sees_an_edited_helper(store: FeatureStore, everything: Any, tmp_p
     assert before.feature_transformation != view.feature_transformation
     store.apply(view)
     assert store.get_on_demand_feature_view("demanded").tags["skew.fingerprint"] != everything.fingerprint
+
+
+def test_function_that_no_other_process_finds_makes_no_view() -> None:
+    declare = feature_transform(inputs={"asked": "Int64"}, outputs={"same": "Int64"})
+
+    def inner(asked: Any) -> Any:
+        return asked
+
+    cell: dict[str, Any] = {"__name__": "__main__"}
+    exec("def notebook(asked): return asked", cell)  # noqa: S102 - as a notebook runs its cells
+    for transform in (declare(lambda asked: asked), declare(inner), declare(cell["notebook"])):
+        assert transform.on_row({"asked": 3}) == {"same": 3}
+        with pytest.raises(TransformError, match=r"cannot be imported by name \(a lambda"):
+            transform.on_demand_feature_view(name="demanded", sources=[asking()])
 
 
 def test_sources_that_do_not_fit_are_refused(everything: Any, tmp_path: Path) -> None:
