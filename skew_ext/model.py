@@ -132,6 +132,58 @@ class ViewTtl:
     matrix: dict[str, int]
     staleness_seconds: Lag | None
     served_past_ttl: int
+    share_past_ttl: float = 0.0
+    """Of the rows for which something was served."""
+    staleness_quantiles: dict[str, float] = field(default_factory=dict)
+    """p1 to p99, in seconds."""
+    recommended: TtlAdvice | None = None
+
+
+@dataclass(frozen=True)
+class TtlAdvice:
+    """The TTL and the interval of materialization that a view's source asks for, and why; in seconds.
+
+    `gap` and `arrival` are quantiles (p50, p95, p99): of the time between a key's events, and of created minus event
+    time.
+    """
+
+    ttl: float
+    materialize_every: float
+    gap: dict[str, float]
+    arrival: dict[str, float]
+    reason: str
+
+
+@dataclass(frozen=True)
+class ScoreChange:
+    """What one thing did to the model's scores: rows scored, decisions that flipped, and by how much scores moved.
+
+    `what` is a cause or a feature, "" for everything together. `share` is of all rows audited, or of the sample scored.
+    `mean_change` is the mean absolute change over the rows that it touched.
+    """
+
+    what: str
+    rows: int
+    flipped: int
+    share: float
+    mean_change: float
+    largest_change: float
+
+
+@dataclass(frozen=True)
+class Impact:
+    """What the differing cells did to a model's decisions, a score of `threshold` or more being a yes.
+
+    `rows` is how many rows `share` counts over. By cause and by feature, only those cells are as served and all
+    others as training has them.
+    """
+
+    threshold: float
+    rows: int
+    overall: ScoreChange
+    by_cause: list[ScoreChange] = field(default_factory=list)
+    by_feature: list[ScoreChange] = field(default_factory=list)
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -150,3 +202,4 @@ class AuditReport:
     ttl: list[ViewTtl]
     created_at: datetime
     notes: list[str] = field(default_factory=list)
+    impact: Impact | None = None

@@ -1,43 +1,81 @@
-"""A view's TTL in practice: who had a value, serving or training, and how old the served ones were."""
+"""A view's TTL in practice: who had a value, serving or training, how old the served ones were, and what TTL fits."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from skew_ext.audit.causes.cells import NO_TIME
 from skew_ext.audit.parity import lag_of
+from skew_ext.audit.sample import EvenSample
 from skew_ext.model import ViewTtl
 
 if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
+    Times = npt.NDArray[np.int64]
+
+MOST_AGES = 1_000_000
+"""So many ages give the quantiles exactly; of more, an even sample of that many does."""
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+SERVED_INSIDE, SERVED_OUTSIDE = "served_inside", "served_outside"
+ABSENT_INSIDE, ABSENT_OUTSIDE = "absent_inside", "absent_outside"
 
 
-def view_ttl(
-    view: str,
-    ttl: int | None,
-    served_event: npt.NDArray[np.int64],
-    served_at: npt.NDArray[np.int64],
-    baseline_present: npt.NDArray[np.bool_],
-) -> ViewTtl:
-    """Sum up one view over the window's rows; times in microseconds, `NO_TIME` where nothing was served.
+class TtlCounts:
+    """Sums up one view over the window's rows, part by part; `ttl` in microseconds, None without."""
 
-    The matrix sets rows served or absent online against rows inside (training has a value) or outside.
-    """
-    served: Mask = served_event != NO_TIME
-    age = (served_at - served_event)[served]
-    matrix: dict[str, Any] = {
-        f"{here}_{there}": int((online & offline).sum())
-        for here, online in (("served", served), ("absent", ~served))
-        for there, offline in (("inside", baseline_present), ("outside", ~baseline_present))
-    }
-    return ViewTtl(
-        view=view,
-        ttl_seconds=None if ttl is None else ttl / 1e6,
-        rows=len(served),
-        matrix=matrix,
-        staleness_seconds=lag_of(age),
-        served_past_ttl=0 if ttl is None else int((age > ttl).sum()),
-    )
+    def __init__(self, view: str, ttl: int | None) -> None:
+        self._view = view
+        self._ttl = ttl
+        self._rows = 0
+        self._matrix: Counter[str] = Counter()
+        self._past = 0
+        self._oldest: int | None = None
+        self._ages = EvenSample(MOST_AGES)
+
+    def add(self, served_event: Times, served_at: Times, baseline_present: Mask) -> None:
+        """Take the next rows; times in microseconds, `NO_TIME` where nothing was served."""
+        served: Mask = served_event != NO_TIME
+        age = (served_at - served_event)[served]
+        self._rows += len(served)
+        self._matrix[SERVED_INSIDE] += int((served & baseline_present).sum())
+        self._matrix[SERVED_OUTSIDE] += int((served & ~baseline_present).sum())
+        self._matrix[ABSENT_INSIDE] += int((~served & baseline_present).sum())
+        self._matrix[ABSENT_OUTSIDE] += int((~served & ~baseline_present).sum())
+        if len(age):
+            self._past += 0 if self._ttl is None else int((age > self._ttl).sum())
+            self._oldest = max(int(age.max()), self._oldest or int(age.max()))
+            self._ages.add(pa.table({"age": age}))
+
+    def summary(self) -> ViewTtl:
+        """Give what was counted.
+
+        The matrix sets rows served or absent online against rows inside (training has a value) or outside.
+        """
+        tables = self._ages.tables
+        ages: Times = np.concatenate([np.zeros(0, np.int64), *(table["age"].to_numpy() for table in tables)])
+        staleness = lag_of(ages)
+        served = self._matrix[SERVED_INSIDE] + self._matrix[SERVED_OUTSIDE]
+        return ViewTtl(
+            view=self._view,
+            ttl_seconds=None if self._ttl is None else self._ttl / 1e6,
+            rows=self._rows,
+            matrix=dict(self._matrix),
+            staleness_seconds=None if staleness is None else replace(staleness, max=(self._oldest or 0) / 1e6),
+            served_past_ttl=self._past,
+            share_past_ttl=self._past / served if served else 0.0,
+            staleness_quantiles=_quantiles(ages),
+        )
+
+
+def _quantiles(ages: Times) -> dict[str, float]:
+    """Give the quantiles of the ages in seconds, by their names: p1, p5, ..., p99."""
+    if not len(ages):
+        return {}
+    found = np.quantile(ages / 1e6, QUANTILES)
+    return {f"p{round(100 * share)}": float(value) for share, value in zip(QUANTILES, found, strict=True)}

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from skew_ext.audit.findings import (
     baseline_findings,
     distribution_findings,
     in_order_of_harm,
+    parity_findings,
     verdict_of,
 )
+from skew_ext.auditor.differing import BASELINE_PREFIX
+from skew_ext.auditor.first_pass import FirstPass
+from skew_ext.auditor.merging import Explained
 from skew_ext.auditor.view import ViewAudit
-from skew_ext.auditor.window import logged_rows, sampled, training_columns, waiting_in_spool
+from skew_ext.auditor.window import WindowLog, checked_window, training_columns
 from skew_ext.baseline.plan import plan_views
-from skew_ext.baseline.retrieval import point_in_time, recompute_on_demand
-from skew_ext.clock import as_utc, utc_now
-from skew_ext.model import Distribution, Finding, Parity
+from skew_ext.clock import utc_now
+from skew_ext.model import Distribution, FeatureParity, Finding, Parity
 from skew_ext.repo import feature_service as find_service
 from skew_ext.repo import open_store
 from skew_ext.report import Report
@@ -32,9 +37,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureStore
 
-    from skew_ext.auditor.view import ViewResult
     from skew_ext.baseline.plan import ViewPlan
-    from skew_ext.baseline.retrieval import Baseline
     from skew_ext.clock import Clock
 
 
@@ -65,7 +68,7 @@ class SkewAuditor:
         end: datetime,
         training_set: pd.DataFrame | pa.Table | None = None,
         model_version: str | None = None,
-        sample: int | None = None,
+        sample: int | float | None = None,  # noqa: PYI041 - they mean two things
         *,
         progress: Callable[[str], None] | None = None,
     ) -> Report:
@@ -82,7 +85,8 @@ class SkewAuditor:
         model_version
             Only lookups logged with this model version.
         sample
-            At most this many rows, drawn evenly and the same each time; None for all.
+            At most this many rows, or, as a float up to 1, this share of the entity keys; None for all. Keys are
+            chosen by their hash, the same ones each time, and every lookup of a chosen key is audited.
         progress
             Called with the name of each step as it begins.
 
@@ -99,25 +103,30 @@ class SkewAuditor:
         say = progress or (lambda _: None)
         service = find_service(self._store, feature_service)
         views = plan_views(self._store, service)
-        say("reading the log")
-        found = logged_rows(self._store, feature_service, start, end, model_version)
-        log = sampled(found, sample)
+        window = checked_window(feature_service, start, end, model_version)
         # Asked of before the long work: a training set that does not fit is said at once.
         trained = training_columns(training_set, [view.column(name) for view in views for name in view.features])
-        say("point-in-time retrieval")
-        baseline = point_in_time(self._store, service, views, log)
-        for view in views:
-            if view.on_demand:
-                recompute_on_demand(view, views, log, baseline)
-        say("comparing and explaining")
-        results = [ViewAudit(self._store, view, log, baseline.columns).run() for view in views]
-        say("distributions")
-        distribution = _distribution(views, log, baseline, trained)
+        log = WindowLog(self._store, views, window, sample)
+        with closing(FirstPass(self._store, service, views)) as passed:
+            for part in log.parts():
+                say(f"retrieving and comparing: {passed.rows:,} rows done")
+                passed.add(part)
+            log.require(passed.rows)
+            say("explaining what differs")
+            explained = self._explain(passed)
+            say("distributions")
+            distribution = _distribution(passed, trained)
+        features = [
+            (counts, name, explained.get(counts.plan.column(name), Explained()))
+            for counts in passed.counts
+            for name in counts.features
+        ]
+        parities = [(one.parity(counts, name), one.context()) for counts, name, one in features]
         findings = in_order_of_harm(
             [
-                *(finding for result in results for finding in result.findings),
+                *(finding for parity, context in parities for finding in parity_findings(parity, context)),
                 *_transform_findings(views),
-                *baseline_findings(baseline.lost_rows, baseline.repeated_rows, _not_compared(views, log, baseline)),
+                *baseline_findings(passed.baseline.lost_rows, passed.baseline.repeated_rows, _not_compared(passed)),
                 *distribution_findings(distribution.skew, "baseline"),
                 *distribution_findings(distribution.drift, "training set"),
             ]
@@ -125,30 +134,37 @@ class SkewAuditor:
         return Report(
             project=self._store.project,
             feature_service=feature_service,
-            start=as_utc(start),
-            end=as_utc(end),
-            rows=log.num_rows,
+            start=window.start,
+            end=window.end,
+            rows=passed.rows,
             verdict=verdict_of(findings),
             findings=findings,
-            parity=_parity(results),
+            parity=_parity([parity for parity, _ in parities]),
             distribution=distribution,
-            ttl=[result.ttl for result in results if result.ttl is not None],
+            ttl=[counts.ttl.summary() for counts in passed.counts if counts.ttl is not None and counts.compared],
             created_at=self._clock(),
-            notes=self._notes(found.num_rows, log.num_rows),
+            notes=[*log.notes(), *_sample_notes(passed)],
         )
 
-    def _notes(self, found: int, audited: int) -> list[str]:
-        notes = []
-        if audited < found:
-            notes.append(f"a sample of {audited:,} of the window's {found:,} rows was audited")
-        waiting = waiting_in_spool(self._store)
-        if waiting:
-            notes.append(f"{waiting:,} served rows wait in the spool and were not audited: run `skew ship --drain`")
-        return notes
+    def _explain(self, passed: FirstPass) -> dict[str, Explained]:
+        """Explain the rows that differ, block by block; gives what was found by feature."""
+        explained: dict[str, Explained] = defaultdict(Explained)
+        for rows, baseline in passed.blocks():
+            for counts in passed.counts:
+                result = ViewAudit(self._store, counts.plan, rows, baseline).run()
+                for parity, context in zip(result.parities, result.contexts, strict=True):
+                    explained[parity.feature].parities.append(parity)
+                    explained[parity.feature].contexts.append(context)
+        return explained
 
 
-def _parity(results: Sequence[ViewResult]) -> Parity:
-    features = [parity for result in results for parity in result.parities]
+def _sample_notes(passed: FirstPass) -> Iterable[str]:
+    kept = passed.sample.rows
+    if kept < passed.rows:
+        yield f"the distributions are of an even sample of {kept:,} of the {passed.rows:,} rows; all else is of all"
+
+
+def _parity(features: list[FeatureParity]) -> Parity:
     return Parity(
         cells=sum(parity.compared for parity in features),
         mismatched=sum(parity.mismatched for parity in features),
@@ -156,25 +172,27 @@ def _parity(results: Sequence[ViewResult]) -> Parity:
     )
 
 
-def _distribution(
-    views: Sequence[ViewPlan], log: pa.Table, baseline: Baseline, trained: dict[str, Any]
-) -> Distribution:
-    columns = [view.column(name) for view in views for name in view.features]
-    columns = [column for column in columns if column in log.column_names]
+def _distribution(passed: FirstPass, trained: dict[str, Any]) -> Distribution:
+    rows = passed.distributions()
+    columns = [counts.plan.column(name) for counts in passed.counts for name in counts.plan.features]
+    columns = [column for column in columns if column in rows.column_names]
     return Distribution(
         skew=distribution_rows(
-            (column, baseline.columns[column], log[column]) for column in columns if column in baseline.columns
+            (column, rows[BASELINE_PREFIX + column], rows[column])
+            for column in columns
+            if BASELINE_PREFIX + column in rows.column_names
         ),
-        drift=distribution_rows((column, trained[column], log[column]) for column in columns if column in trained),
+        drift=distribution_rows((column, trained[column], rows[column]) for column in columns if column in trained),
     )
 
 
-def _not_compared(views: Sequence[ViewPlan], log: pa.Table, baseline: Baseline) -> dict[str, str]:
-    reasons = dict(baseline.not_comparable)
-    for view in views:
-        for name in view.features:
-            if view.column(name) not in log.column_names:
-                reasons[view.column(name)] = "no lookup of the window logged it: it is newer than the window"
+def _not_compared(passed: FirstPass) -> dict[str, str]:
+    compared = {counts.plan.column(name) for counts in passed.counts for name in counts.features}
+    reasons = {name: reason for name, reason in passed.baseline.not_comparable.items() if name not in compared}
+    for counts in passed.counts:
+        for name in counts.plan.features:
+            if name not in counts.logged:
+                reasons[counts.plan.column(name)] = "no lookup of the window logged it: it is newer than the window"
     return reasons
 
 

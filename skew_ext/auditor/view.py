@@ -14,11 +14,9 @@ from skew_ext.audit.causes import attribute
 from skew_ext.audit.causes.cells import NO_TIME, DifferingCells, Evidence
 from skew_ext.audit.causes.explained import listener
 from skew_ext.audit.cells import compare, plain
-from skew_ext.audit.findings import SCHEDULE_SLACK, SCHEDULED, FeatureContext, parity_findings
+from skew_ext.audit.findings import SCHEDULE_SLACK, SCHEDULED, FeatureContext
 from skew_ext.audit.parity import Judged, feature_parity, per_cell, time_span
-from skew_ext.audit.ttl import view_ttl
 from skew_ext.baseline.evidence import fetch, microseconds
-from skew_ext.baseline.retrieval import any_present
 from skew_ext.schema import LOG_TIMESTAMP, STATUS_SUFFIX, TIMESTAMP_SUFFIX, TRANSFORMS
 from skew_ext.serving.resolution import FINGERPRINT_TAG
 
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from skew_ext.audit.cells import Comparison
     from skew_ext.baseline.evidence import Indexes, SourceRows
     from skew_ext.baseline.plan import ViewPlan
-    from skew_ext.model import FeatureParity, Finding, ViewTtl
+    from skew_ext.model import FeatureParity
 
 SECOND = 1_000_000
 _EDGE = 2 * SECOND
@@ -38,15 +36,24 @@ _EDGE = 2 * SECOND
 
 @dataclass(frozen=True)
 class ViewResult:
-    """What the audit of one view gives."""
+    """What the audit of one view gives for a block of rows: an entry for each feature, in the view's order.
+
+    `parities` count the cells of the block, which is chosen from rows that differ: whoever counted all rows puts their
+    counts in.
+    """
 
     parities: list[FeatureParity]
-    findings: list[Finding]
-    ttl: ViewTtl | None
+    contexts: list[FeatureContext]
+    judged: list[Judged]
 
 
 class ViewAudit:
-    """Audits one view's features over the rows of the log."""
+    """Audits one view's features over a block of the log's rows.
+
+    The block holds the rows of the window with a differing cell (an even sample of them, where they are very many) and
+    no others. What is asked of rows that do not differ is counted before, in the pass over all of them: when each
+    key was first served stands in the column `first_served_column(alias)`, in microseconds, `NO_TIME` for never.
+    """
 
     def __init__(
         self, store: FeatureStore, plan: ViewPlan, log: pa.Table, baseline: dict[str, pa.ChunkedArray]
@@ -67,14 +74,9 @@ class ViewAudit:
         compared = {name: self._compare(name) for name in self._features}
         differing = {name: self._asked[name][comparison.different] for name, comparison in compared.items()}
         explainer = self._explainer(differing)
-        parities: list[FeatureParity] = []
-        findings: list[Finding] = []
-        for name, comparison in compared.items():
-            judged = self._judge(name, differing[name], explainer)
-            parity = feature_parity(comparison, judged)
-            parities.append(parity)
-            findings.extend(parity_findings(parity, self._context(judged)))
-        return ViewResult(parities, findings, self._ttl())
+        judged = [self._judge(name, differing[name], explainer) for name in compared]
+        parities = [feature_parity(comparison, one) for comparison, one in zip(compared.values(), judged, strict=True)]
+        return ViewResult(parities, [self._context(one) for one in judged], judged)
 
     def _compare(self, name: str) -> Comparison:
         column, asked = self._plan.column(name), pa.array(self._asked[name])
@@ -153,14 +155,6 @@ class ViewAudit:
         """Give the declared interval of materialization in microseconds; 0 where none is declared."""
         every = self._plan.materialize_every
         return 0 if every is None else every // timedelta(microseconds=1)
-
-    def _ttl(self) -> ViewTtl | None:
-        if self._plan.on_demand or not self._features:
-            return None
-        present = any_present(self._baseline[self._plan.column(name)] for name in self._features)
-        rows = np.unique(np.concatenate(list(self._asked.values())))
-        ttl = self._plan.ttl_microseconds
-        return view_ttl(self._plan.alias, ttl, self._events[rows], self._served_at[rows], present[rows])
 
 
 class _Explainer:

@@ -4,40 +4,91 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from skew_ext.auditor.key_sample import KeySample, checked_sample, choose_keys
+from skew_ext.auditor.parts import Window, log_parts
 from skew_ext.clock import as_utc
 from skew_ext.errors import AuditError, SpoolError, nearest
-from skew_ext.log.reading import read_log
 from skew_ext.repo import settings_of
-from skew_ext.schema import MODEL_VERSION
+from skew_ext.schema import (
+    LOG_TIMESTAMP,
+    MODEL_VERSION,
+    REQUEST_ID,
+    ROW,
+    STATUS_SUFFIX,
+    TIMESTAMP_SUFFIX,
+    TRANSFORMS,
+)
 from skew_ext.shipping.stats import log_stats
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     import pandas as pd
     from feast import FeatureStore
 
-SAMPLE_SEED = 20_260_301
+    from skew_ext.baseline.plan import ViewPlan
 
 
-def logged_rows(
-    store: FeatureStore, service: str, start: datetime, end: datetime, model_version: str | None
-) -> pa.Table:
-    """Give the rows served in [start, end); AuditError if the window is the wrong way round, or has no rows."""
+def checked_window(service: str, start: datetime, end: datetime, model_version: str | None) -> Window:
+    """Give the window in UTC; AuditError if it is the wrong way round."""
     start, end = as_utc(start), as_utc(end)
     if start >= end:
         msg = f"the window [{start.isoformat()}, {end.isoformat()}) is empty: give a start before its end"
         raise AuditError(msg)
-    log = read_log(store, service, start, end)
-    if model_version is not None and log.num_rows:
-        log = log.filter(pc.equal(log[MODEL_VERSION], model_version))
-    if not log.num_rows:
-        raise AuditError(_no_rows(store, service, start, end, model_version))
-    return log
+    return Window(service, start, end, model_version)
+
+
+class WindowLog:
+    """The rows of a window that an audit reads: all of them, or those of a sample of the entity keys."""
+
+    def __init__(
+        self, store: FeatureStore, views: Sequence[ViewPlan], window: Window, sample: float | None = None
+    ) -> None:
+        self._store = store
+        self._window = window
+        self._settings = settings_of(store)
+        self._columns = _columns(views)
+        self._keys = sorted({key for view in views for key in view.join_keys.values()})
+        self._sample = checked_sample(sample)
+        self._chosen: KeySample | None = None
+
+    def parts(self) -> Iterator[pa.Table]:
+        """Give the rows, in parts of bounded size."""
+        if self._sample is not None:
+            keys = log_parts(self._settings, self._window, [*self._keys, REQUEST_ID])
+            self._chosen = choose_keys(keys, self._keys, self._sample)
+        for part in log_parts(self._settings, self._window, self._columns):
+            rows = part if self._chosen is None else self._chosen.of(part)
+            if rows.num_rows:
+                yield rows
+
+    def require(self, rows: int) -> None:
+        """Raise AuditError if there were none."""
+        if not rows:
+            raise AuditError(_no_rows(self._store, self._window))
+
+    def notes(self) -> list[str]:
+        """Say what of the window was not read."""
+        notes = [] if self._chosen is None else [self._chosen.note()]
+        waiting = waiting_in_spool(self._store)
+        if waiting:
+            notes.append(f"{waiting:,} served rows wait in the spool and were not audited: run `skew ship --drain`")
+        return notes
+
+
+def _columns(views: Sequence[ViewPlan]) -> set[str]:
+    """Give the columns of the log that an audit of these views needs."""
+    needed = {REQUEST_ID, LOG_TIMESTAMP, MODEL_VERSION, TRANSFORMS, ROW}
+    for view in views:
+        needed |= set(view.join_keys.values())
+        if view.on_demand:
+            needed |= set(view.view.get_request_data_schema())
+        for name in view.features:
+            needed |= {view.column(name) + suffix for suffix in ("", TIMESTAMP_SUFFIX, STATUS_SUFFIX)}
+    return needed
 
 
 def waiting_in_spool(store: FeatureStore) -> int:
@@ -46,17 +97,6 @@ def waiting_in_spool(store: FeatureStore) -> int:
         return log_stats(settings_of(store).spool).in_spool
     except SpoolError:
         return 0
-
-
-def sampled(log: pa.Table, sample: int | None) -> pa.Table:
-    """Give `sample` rows of the log, drawn evenly and the same each time, in their order; all if None or fewer."""
-    if sample is None or sample >= log.num_rows:
-        return log
-    if sample < 1:
-        msg = f"a sample of {sample} rows says nothing: give at least 1"
-        raise AuditError(msg)
-    chosen = np.random.default_rng(SAMPLE_SEED).choice(log.num_rows, size=sample, replace=False)
-    return log.take(pa.array(np.sort(chosen)))
 
 
 def training_columns(training_set: pd.DataFrame | pa.Table | None, features: list[str]) -> dict[str, Any]:
@@ -83,12 +123,13 @@ def training_columns(training_set: pd.DataFrame | pa.Table | None, features: lis
     return found
 
 
-def _no_rows(store: FeatureStore, service: str, start: datetime, end: datetime, model_version: str | None) -> str:
-    version = "" if model_version is None else f" by model version {model_version!r}"
+def _no_rows(store: FeatureStore, window: Window) -> str:
+    version = "" if window.model_version is None else f" by model version {window.model_version!r}"
     waiting = waiting_in_spool(store)
     hint = (
         f"{waiting:,} rows still wait in the spool: run `skew ship --drain`"
         if waiting
         else "serve through SkewProvider or LoggedFeatureStore, or audit another window"
     )
-    return f"the log has no rows of {service!r}{version} in [{start.isoformat()}, {end.isoformat()}); {hint}"
+    span = f"[{window.start.isoformat()}, {window.end.isoformat()})"
+    return f"the log has no rows of {window.feature_service!r}{version} in {span}; {hint}"

@@ -39,6 +39,12 @@ class Baseline:
     not_comparable: dict[str, str] = field(default_factory=dict)
     """Features without a baseline, and why."""
 
+    def add(self, other: Baseline) -> None:
+        """Add up what the store did to other rows of the same window; their columns stay where they are."""
+        self.lost_rows += other.lost_rows
+        self.repeated_rows += other.repeated_rows
+        self.not_comparable.update(other.not_comparable)
+
 
 def point_in_time(store: FeatureStore, service: FeatureService, views: Sequence[ViewPlan], log: pa.Table) -> Baseline:
     """Retrieve the baseline of the service's stored features (not of its on-demand views) for rows of the log.

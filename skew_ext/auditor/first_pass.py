@@ -1,0 +1,82 @@
+"""The pass over the log: each part is retrieved and compared once, counted, and let go save the rows that differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from skew_ext.audit.sample import EvenSample
+from skew_ext.auditor.counting import ViewCounts
+from skew_ext.auditor.differing import BASELINE_PREFIX, DifferingRows
+from skew_ext.auditor.served import first_served_column
+from skew_ext.baseline.retrieval import Baseline, point_in_time, recompute_on_demand
+from skew_ext.log.union import union
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from feast import FeatureService, FeatureStore
+
+    from skew_ext.baseline.plan import ViewPlan
+
+EXPLAINED_CELLS = 10_000_000
+"""So many cells are explained at once: half a million rows of 20 features."""
+DISTRIBUTION_CELLS = 20_000_000
+"""So many cells of each side are kept for the distributions: a million rows of 20 features, all of them or a sample."""
+
+
+class FirstPass:
+    """Takes the log part by part. Its temporary files (of rows that differ) are there until it is closed."""
+
+    def __init__(self, store: FeatureStore, service: FeatureService, views: Sequence[ViewPlan]) -> None:
+        features = max(sum(len(view.features) for view in views), 1)
+        self.rows = 0
+        self.counts = [ViewCounts(view) for view in views]
+        self.baseline = Baseline(columns={})
+        self.sample = EvenSample(DISTRIBUTION_CELLS // features)
+        self._differing = DifferingRows(EXPLAINED_CELLS // features)
+        self._store = store
+        self._service = service
+        self._views = views
+
+    def close(self) -> None:
+        """Delete the temporary files."""
+        self._differing.close()
+
+    def add(self, log: pa.Table) -> None:
+        """Take the next rows of the log."""
+        self.rows += log.num_rows
+        baseline = point_in_time(self._store, self._service, self._views, log)
+        for view in self._views:
+            if view.on_demand:
+                recompute_on_demand(view, self._views, log, baseline)
+        different = np.zeros(log.num_rows, dtype=bool)
+        for counts in self.counts:
+            different |= counts.add(log, baseline.columns)
+        both = _beside(log, baseline)
+        self._differing.add(both.filter(pa.array(different)))
+        columns = [view.column(name) for view in self._views for name in view.features]
+        columns = [*columns, *(BASELINE_PREFIX + name for name in columns)]
+        self.sample.add(both.select([name for name in columns if name in both.column_names]))
+        self.baseline.add(baseline)
+
+    def blocks(self) -> Iterator[tuple[pa.Table, dict[str, pa.ChunkedArray]]]:
+        """Give the rows that differ, and their baseline, in blocks of bounded size."""
+        for block in self._differing.blocks():
+            ours = [name for name in block.column_names if name.startswith(BASELINE_PREFIX)]
+            log = block.drop_columns(ours)
+            for counts in self.counts:
+                first = pa.array(counts.first_served.of(log))
+                log = log.append_column(first_served_column(counts.plan.alias), first)
+            yield log, {name.removeprefix(BASELINE_PREFIX): block[name] for name in ours}
+
+    def distributions(self) -> pa.Table:
+        """Give the sample of rows that the distributions are made of, baseline columns beside the served ones."""
+        return union(self.sample.tables)
+
+
+def _beside(log: pa.Table, baseline: Baseline) -> pa.Table:
+    columns = {name: log[name] for name in log.column_names}
+    return pa.table(columns | {BASELINE_PREFIX + name: column for name, column in baseline.columns.items()})
