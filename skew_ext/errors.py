@@ -26,6 +26,10 @@ class LogError(SkewError):
     """The serving log cannot be read, or holds nothing for what was asked."""
 
 
+class RefusedError(LogError):
+    """The log's destination will never take these rows as they are; the message says why."""
+
+
 class AuditError(SkewError):
     """An audit cannot be run on what it was given."""
 

@@ -20,10 +20,16 @@ class _Strict(BaseModel):
 
 
 class ParquetSettings(_Strict):
-    """A folder of Parquet files, one folder per feature service, partitioned by day (UTC)."""
+    """A folder of Parquet files, one folder per feature service, partitioned by day (UTC).
+
+    `keep_days`, `max_bytes`: the shipper deletes the days before the last so many, and the oldest days beyond so many
+    bytes of the whole log; without them all is kept, since training may want it.
+    """
 
     type: Literal["parquet"] = "parquet"
     path: Path = Path("data/skew/log")
+    keep_days: int | None = Field(default=None, ge=1)
+    max_bytes: int | None = Field(default=None, ge=MEBIBYTE)
 
     def within(self, root: Path, project: str) -> ParquetSettings:  # noqa: ARG002 - as the other destinations
         """Give these settings as they are for a repo at `root`."""
@@ -33,13 +39,15 @@ class ParquetSettings(_Strict):
 class PostgresSettings(_Strict):
     """A schema of the PostgreSQL database whose DSN the environment variable `dsn_env` holds.
 
-    `project`: whose log is read; empty is the repo's own.
+    `project`: whose log is read; empty is the repo's own. `keep_days`: what `skew log prune` leaves; it drops the
+    partitions of earlier days, which is the right of the schema's owner and not of the writer.
     """
 
     type: Literal["postgres"] = "postgres"
     dsn_env: str = Field(default="DATABASE_URL", pattern="^[A-Za-z_][A-Za-z0-9_]*$")
     schema_name: str = Field(default="skew", alias="schema", min_length=1, max_length=63)
     project: str = ""
+    keep_days: int | None = Field(default=None, ge=1)
 
     def within(self, root: Path, project: str) -> PostgresSettings:  # noqa: ARG002 - as the other destinations
         """Give these settings as they are for a repo of `project`."""
@@ -87,7 +95,8 @@ class SkewSettings(_Strict):
     """How lookups are logged. Relative paths count from the repo.
 
     `flush_seconds`: the longest that a served lookup waits in the spool while the shipper runs.
-    `spool_max_bytes`: what one process may hold in the spool; beyond it, lookups are dropped and counted.
+    `spool_max_bytes`: what the whole spool may hold; beyond it, lookups are dropped and counted.
+    `spool_max_hours`: a lookup that has waited longer, since the destination is away, is dropped and counted.
     """
 
     spool: Path = Path("data/skew/spool")
@@ -100,6 +109,7 @@ class SkewSettings(_Strict):
     start_shipper: bool = True
     flush_seconds: float = Field(default=10.0, gt=0.0)
     segment_bytes: int = Field(default=8 * MEBIBYTE, ge=MEBIBYTE)
+    spool_max_hours: float | None = Field(default=None, gt=0.0)
     spool_max_bytes: int = Field(default=1024 * MEBIBYTE, ge=2 * MEBIBYTE)
 
     def under(self, repo_path: Path, project: str = "") -> SkewSettings:

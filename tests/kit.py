@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, File
 from feast.types import Float64, Int64, String
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
@@ -40,6 +42,14 @@ def row(  # noqa: PLR0913 - a source row has these columns
     """Make one source row; it is created when it happens unless said otherwise."""
     values = {"rating": rating, "trips": trips, "city": city}
     return {"driver": driver, "event_timestamp": event, "created": created or event, **values}
+
+
+def wait_for(condition: Callable[[], object], failure: str, seconds: float = 60) -> None:
+    """Wait until a condition holds; fail with `failure` if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, failure
+        time.sleep(0.05)
 
 
 class Repo:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from skew_ext.cli.repo import Repo
     from skew_ext.log.story import Event
+    from skew_ext.shipping.stats import LogStats
 
 _JSON_HELP = "Write it as JSON; - is standard output."
 
@@ -98,25 +99,62 @@ def tail(repo: Repo, /, *, count: int, feature_service: str | None, follow: bool
 
 @log.command()
 @click.option("--json", "json_file", help=_JSON_HELP)
+@click.option("--prometheus", "metrics_file", help="Write Prometheus' text format, as a node exporter's textfile.")
 @click.pass_obj
-def stats(repo: Repo, /, json_file: str | None) -> None:
+def stats(repo: Repo, /, json_file: str | None, metrics_file: str | None) -> None:
     """Count what became of every row: accepted = stored + duplicate + dead_lettered + dropped + in_spool.
+
+    `skew ship --metrics-port` serves the same to Prometheus.
 
     \b
     Example:
       skew log stats --json -
     """
+    from skew_ext.cli.output import write_text
+    from skew_ext.shipping.metrics import metrics_text
     from skew_ext.shipping.stats import log_stats
 
-    target = _absolute(json_file)
+    target, metrics = _absolute(json_file), _absolute(metrics_file)
     counts = log_stats(repo.settings().spool)
-    if target is not None:
+    if metrics is not None:
+        write_text(metrics, metrics_text(counts).rstrip())
+    elif target is not None:
         write_json(target, counts.as_dict())
-        return
+    else:
+        _print_counts(counts)
+
+
+def _print_counts(counts: LogStats) -> None:
     for name, value in counts.as_dict().items():
         if isinstance(value, dict):
             value = ", ".join(f"{reason} {rows:,}" for reason, rows in value.items()) or "0"  # noqa: PLW2901
         click.echo(f"{name:>14}  {value if isinstance(value, str) else format(value, ',')}")
+
+
+@log.command()
+@click.option("--keep-days", type=click.IntRange(min=1), help="Over skew.destination.keep_days: days before today.")
+@click.option("--dry-run", is_flag=True, help="Only say how many rows would go.")
+@click.option("--json", "json_file", help="Write what was done as JSON; - is standard output.")
+@click.pass_obj
+def prune(repo: Repo, /, *, keep_days: int | None, dry_run: bool, json_file: str | None) -> None:
+    """Delete the log's old days: Parquet folders, or PostgreSQL partitions, which takes the schema's owner.
+
+    A Parquet log is also pruned by the shipper, where skew.destination has keep_days or max_bytes.
+
+    \b
+    Example:
+      skew -c feature_repo log prune --keep-days 90 --dry-run
+    """
+    from skew_ext.clock import utc_now
+    from skew_ext.log.pruning import prune_log
+
+    target = _absolute(json_file)
+    done = prune_log(repo.settings(), utc_now().date(), keep_days=keep_days, dry_run=dry_run)
+    if target is not None:
+        write_json(target, {"pruned": done.pruned, "dry_run": dry_run})
+        return
+    said = ", ".join(f"{rows:,} rows by {reason}" for reason, rows in done.pruned.items()) or "no rows"
+    click.echo(f"{'would delete' if dry_run else 'deleted'} {said}")
 
 
 def _waiting(store: Any) -> str:

@@ -13,24 +13,35 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--drain", is_flag=True, help="Stop when the spool is empty.")
+@click.option("--retry-dead-letters", is_flag=True, help="Send again what could not be stored; implies --drain.")
+@click.option("--metrics-port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics of the spool there.")
+@click.option("--metrics-address", default="127.0.0.1", show_default=True, help="The address to serve them on.")
 @click.pass_obj
-def ship(repo: Repo, /, *, drain: bool) -> None:
+def ship(
+    repo: Repo, /, *, drain: bool, retry_dead_letters: bool, metrics_port: int | None, metrics_address: str
+) -> None:
     """Ship logged lookups to their destination: as a service until stopped, or with --drain until none is left.
 
+    What the destination refuses for good waits in the spool's folder dead_letters, each record with its reason.
+
     \b
-    Example:
+    Examples:
       skew -c feature_repo ship --drain
+      skew -c feature_repo ship --metrics-port 9187
     """
     from skew_ext.errors import LogError
+    from skew_ext.shipping.metrics import serve_metrics
     from skew_ext.shipping.shipper import Shipper
 
     shipper = Shipper(repo.settings().spool)
-    if not drain:
+    if not (drain or retry_dead_letters):
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        if metrics_port is not None:
+            serve_metrics(shipper.spool.path, metrics_port, metrics_address)
         shipper.run()
         return
     try:
-        outcome = shipper.drain()
+        outcome = shipper.drain(retry_dead_letters=retry_dead_letters)
     except OSError as error:
         msg = f"the log's destination cannot be written ({error}); nothing is lost, the rows wait in the spool"
         raise LogError(msg) from None

@@ -11,9 +11,12 @@ from skew_ext.errors import SettingsError
 from skew_ext.log.parquet import ParquetDestination
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import pyarrow as pa
 
     from skew_ext.log.query import LogQuery
+    from skew_ext.log.upkeep import Upkeep
     from skew_ext.schema import LogSchema
 
 
@@ -27,7 +30,19 @@ class Destination(Protocol):
         ------
         OSError
             The destination cannot take it now; the shipper tries again later.
+        RefusedError
+            It never will: there is a row in it that does not fit. Nothing of the batch was stored.
         """
+
+    def maintain(self, owner: str, today: date) -> Upkeep:
+        """Look after what is stored, where that is a writer's business: merge small files, let old days go.
+
+        `owner` is what the names of this shipper's batches start with. Called now and then, when no batch is on its
+        way; OSError where it cannot be done now.
+        """
+
+    def prune(self, today: date, *, dry_run: bool = False) -> Upkeep:
+        """Delete the days that the settings do not keep; with `dry_run`, only count their rows."""
 
     def read(self, query: LogQuery) -> pa.Table:
         """Give the rows that fit, in any order; no rows, and at least the system columns, where none do.
@@ -43,7 +58,8 @@ def destination_from(settings: dict[str, Any]) -> Destination:
     """Make the destination that the settings describe; SettingsError if it cannot be made here."""
     kind = settings["type"]
     if kind == "parquet":
-        return ParquetDestination(Path(settings["path"]))
+        keeping = {name: settings.get(name) for name in ("keep_days", "max_bytes")}
+        return ParquetDestination(Path(settings["path"]), **keeping)
     if kind == "postgres":
         return _postgres(settings)
     if kind == "feast":
@@ -58,7 +74,9 @@ def destination_from(settings: dict[str, Any]) -> Destination:
 def _postgres(settings: dict[str, Any]) -> Destination:
     with needing_psycopg():
         from skew_ext.log.postgres import PostgresDestination  # noqa: PLC0415 - psycopg comes with an extra
-    return PostgresDestination(settings["dsn_env"], settings["schema_name"], settings["project"])
+    return PostgresDestination(
+        settings["dsn_env"], settings["schema_name"], settings["project"], keep_days=settings["keep_days"]
+    )
 
 
 @contextmanager

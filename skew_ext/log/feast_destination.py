@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from feast.data_source import DataSource
 
     from skew_ext.log.query import LogQuery
+    from skew_ext.log.upkeep import Upkeep
     from skew_ext.schema import LogSchema
 
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=timezone.utc), timedelta(days=36500)
@@ -85,6 +86,14 @@ class FeastDestination:
             msg = f"Feast cannot read the log: {' '.join(str(error).split())}"
             raise LogError(msg) from None
         return each_once(union([*tables, self._rest.read(query)]))
+
+    def maintain(self, owner: str, today: date) -> Upkeep:
+        """Look after what Feast has no place for; the rest is the warehouse's own."""
+        return self._rest.maintain(owner, today)
+
+    def prune(self, today: date, *, dry_run: bool = False) -> Upkeep:
+        """Prune what Feast has no place for."""
+        return self._rest.prune(today, dry_run=dry_run)
 
     def _store(self) -> FeatureStore:
         if self._opened is None:

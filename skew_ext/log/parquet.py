@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import urllib.parse
 from collections import defaultdict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,17 +17,20 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from skew_ext.errors import LogError
+from skew_ext.errors import LogError, RefusedError
+from skew_ext.log.parquet_upkeep import merge_small_files, prune, replaced_by
 from skew_ext.log.union import union
 from skew_ext.schema import LOG_DATE, LOG_TIMESTAMP, REQUEST_ID
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
     from pathlib import Path
 
     from skew_ext.log.query import LogQuery
+    from skew_ext.log.upkeep import Upkeep
     from skew_ext.schema import LogSchema
 
+_ATTEMPTS = 5
 NO_SERVICE = "_by_reference"
 """The folder of lookups that were made by a list of references, not by a feature service."""
 
@@ -40,20 +44,43 @@ def service_folder(log: Path, feature_service: str) -> Path:
 class ParquetDestination:
     """Writes batches below one folder. Files appear whole, under their final name, or not at all."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, keep_days: int | None = None, max_bytes: int | None = None) -> None:
         self.path = path
+        self._keep_days = keep_days
+        self._max_bytes = max_bytes
 
     def write(self, table: pa.Table, schema: LogSchema, batch: str) -> None:
-        """Store a batch of rows of one schema under the name `batch`; OSError if the folder cannot take it."""
+        """Store a batch of rows of one schema under the name `batch`.
+
+        Raises
+        ------
+        OSError
+            The folder cannot take it.
+        RefusedError
+            Parquet has no form for one of its values.
+        """
         folder = service_folder(self.path, schema.feature_service)
         for date in pc.unique(table[LOG_DATE]).to_pylist():
             rows = table.filter(pc.equal(table[LOG_DATE], date))
-            self._write_file(rows, folder / f"{LOG_DATE}={date.isoformat()}", batch)
+            try:
+                self._write_file(rows, folder / f"{LOG_DATE}={date.isoformat()}", batch)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise RefusedError(" ".join(str(error).split())) from None
 
     def read(self, query: LogQuery) -> pa.Table:
         """Give the rows that fit; columns that a file's schema does not have are null in its rows."""
         tables = [_read(folder, query) for folder in self._folders(query.feature_service)]
         return union([table for table in tables if table.num_rows])
+
+    def maintain(self, owner: str, today: date) -> Upkeep:
+        """Merge small files of `owner`'s, and delete the days that are not kept."""
+        done = self.prune(today)
+        done.merged = merge_small_files(self.path, owner, today)
+        return done
+
+    def prune(self, today: date, *, dry_run: bool = False) -> Upkeep:
+        """Delete the days that are not kept; with `dry_run`, only count their rows."""
+        return prune(self.path, today, keep_days=self._keep_days, max_bytes=self._max_bytes, dry_run=dry_run)
 
     def _folders(self, feature_service: str | None) -> list[Path]:
         if feature_service is not None:
@@ -99,13 +126,26 @@ def _files(folder: Path, query: LogQuery) -> list[str]:
 
 
 def _read(folder: Path, query: LogQuery) -> pa.Table:
+    for _ in range(_ATTEMPTS):
+        # A file that is gone was merged into another one meanwhile: what is there now is the same rows.
+        with suppress(FileNotFoundError):
+            return _read_now(folder, query)
+    return _read_now(folder, query)
+
+
+def _read_now(folder: Path, query: LogQuery) -> pa.Table:
     condition = _condition(query)
-    # Files of one schema at a time: a feature that changed its type must not make the log unreadable.
-    alike: dict[pa.Schema, list[str]] = defaultdict(list)
     try:
-        for file in _files(folder, query):
-            alike[pq.read_schema(file)].append(file)
+        schemas = {file: pq.read_schema(file) for file in _files(folder, query)}
+        replaced = {name for schema in schemas.values() for name in replaced_by(schema)}
+        # Files of one schema at a time: a feature that changed its type must not make the log unreadable.
+        alike: dict[pa.Schema, list[str]] = defaultdict(list)
+        for file, schema in schemas.items():
+            if os.path.basename(file) not in replaced:  # noqa: PTH119 - a path is slow to make, and files are many
+                alike[schema.remove_metadata()].append(file)
         return union([ds.dataset(files, format="parquet").to_table(filter=condition) for files in alike.values()])
+    except FileNotFoundError:
+        raise
     except (pa.ArrowException, OSError) as error:
         msg = f"the log at {folder} cannot be read: {' '.join(str(error).split())}"
         raise LogError(msg) from None

@@ -8,6 +8,7 @@ and the cell has the nearest thing that PostgreSQL can hold; reading puts the se
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from skew_ext.errors import LogError
+from skew_ext.errors import LogError, RefusedError
 from skew_ext.log.postgres_encode import encode, holdable, unholdable
 from skew_ext.log.postgres_read import LogReader
 from skew_ext.log.postgres_session import Database, PostgresError
 from skew_ext.log.postgres_types import EXACT, catalog_text, pg_type
+from skew_ext.log.postgres_upkeep import prune
 from skew_ext.log.union import union
+from skew_ext.log.upkeep import Upkeep
 from skew_ext.schema import LOG_DATE
 
 if TYPE_CHECKING:
@@ -53,24 +56,59 @@ class PostgresDestination:
         The environment variable is not set, or holds no connection string.
     """
 
-    def __init__(self, dsn_env: str = "DATABASE_URL", schema: str = "skew", project: str = "") -> None:
+    def __init__(
+        self,
+        dsn_env: str = "DATABASE_URL",
+        schema: str = "skew",
+        project: str = "",
+        *,
+        keep_days: int | None = None,
+    ) -> None:
         self._database = Database(dsn_env, schema)
         self._schema = schema
         self._project = project
+        self._keep_days = keep_days
         self._layouts: dict[str, _Layout] = {}
 
     def write(self, table: pa.Table, schema: LogSchema, batch: str) -> None:
-        """Store a batch of rows of one schema under the name `batch`; PostgresError if it cannot be stored now."""
+        """Store a batch of rows of one schema under the name `batch`.
+
+        Raises
+        ------
+        PostgresError
+            It cannot be stored now.
+        RefusedError
+            PostgreSQL has no place for one of the rows: it is too wide, or a value fits no type.
+        """
         try:
             with self._database.connected() as connection:
                 layout = self._layout(connection, table, schema)
                 with connection.transaction():
                     if self._record(connection, layout.table, batch, table.num_rows):
                         self._copy(connection, layout, table)
-        except PostgresError:
+        except PostgresError as error:
             # The tables may be others than when they were looked at.
             self._layouts.clear()
+            if error.refused:
+                raise RefusedError(str(error)) from None
             raise
+
+    def maintain(self, owner: str, today: date) -> Upkeep:  # noqa: ARG002 - as the other destinations
+        """Do nothing: to drop a partition is the owner's right, not the writer's; see `skew log prune`."""
+        return Upkeep()
+
+    def prune(self, today: date, *, dry_run: bool = False) -> Upkeep:
+        """Drop the partitions of the days that are not kept; LogError if that cannot be done."""
+        if self._keep_days is None:
+            return Upkeep()
+        self._layouts.clear()
+        try:
+            with self._database.connected() as connection:
+                first = today - timedelta(days=self._keep_days)
+                return prune(connection, self._schema, self._project, first, dry_run=dry_run)
+        except PostgresError as error:
+            msg = f"the log cannot be pruned: {error}; dropping partitions takes the schema's owner, skew_migrator"
+            raise LogError(msg) from None
 
     def read(self, query: LogQuery) -> pa.Table:
         """Give the rows that fit, columns and types as the other destinations give them; LogError if it cannot."""

@@ -37,8 +37,19 @@ _TOO_WIDE = (errors.ProgramLimitExceeded, errors.TooManyColumns)
 _NOT_MIGRATED = (errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn)
 
 
+_REFUSALS = (errors.DataError, errors.NotNullViolation, *_TOO_WIDE)
+"""What the rows are the reason of, and not the server's state: the same rows will meet it again."""
+
+
 class PostgresError(OSError):
-    """PostgreSQL cannot be reached, or cannot do what was asked, now; trying again later may help."""
+    """PostgreSQL cannot be reached, or cannot do what was asked, now; trying again later may help.
+
+    Unless `refused`: then the rows are the reason.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class Database:
@@ -70,7 +81,7 @@ class Database:
             with self._connect() as connection, self._deadline(connection):
                 yield connection
         except psycopg.Error as error:
-            raise PostgresError(self.explain(error)) from None
+            raise PostgresError(self.explain(error), refused=isinstance(error, _REFUSALS)) from None
 
     @contextmanager
     def _connect(self) -> Iterator[Connection]:

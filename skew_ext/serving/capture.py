@@ -142,15 +142,17 @@ class Capture:
             self._kept.add(schema.hash)
         context, now = current(), time.time_ns()
         request_id = context.request_id or new_request_id(now)
+        now //= 1000
         response.request_id = request_id  # type: ignore[attr-defined]
         return encode_record(
-            now // 1000 if context.served_at is None else (context.served_at - _EPOCH) // _MICROSECOND,
+            now if context.served_at is None else (context.served_at - _EPOCH) // _MICROSECOND,
             plan.hash,
             request_id.encode("utf-8", "backslashreplace"),
             plan.constants if context is NOT_SET and not schema.transforms else self._constants_of(schema, context),
             _request_data(schema, lookup) if schema.request_data else b"",
             response.proto.SerializeToString(),
             not context.request_id,
+            now,
         )
 
     def _constants_of(self, schema: LogSchema, context: RequestContext) -> bytes:

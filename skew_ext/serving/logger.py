@@ -170,6 +170,7 @@ class ServingLogger:
             request=b"",
             response=row.response(),
             own_id=own_id,
+            logged_at=time.time_ns() // 1000,
         )
 
     def _schema(self, row: LoggedRow) -> LogSchema:

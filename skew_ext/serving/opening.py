@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 RETRY_SECONDS = 1.0
 
 
+_SHIPPING = {"destination", "flush_seconds", "sample_rate", "spool_max_hours"}
+
+
 class Opening:
     """The way to a process's writer. While there can be none it counts what is lost, for the writer to come.
 
@@ -49,9 +52,7 @@ class Opening:
             return None
         settings = self._settings
         try:
-            self.spool.create(
-                project, settings.model_dump(mode="json", include={"destination", "flush_seconds", "sample_rate"})
-            )
+            self.spool.create(project, settings.model_dump(mode="json", include=_SHIPPING))
             writer = writer_for(
                 self.spool,
                 settings.segment_bytes,

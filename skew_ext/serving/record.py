@@ -5,9 +5,9 @@ The length and the CRC are written last: a frame whose length is zero is not the
 is not there yet or damaged, so a reader never takes half of one, also when the writer is killed between two bytes. The
 CRC covers what follows it: sequence, rows and payload.
 
-Record: served_at i64 (microseconds since 1970, UTC), whether the request id was made here u32, the lengths of five
-parts u32 each, and the parts: schema hash, request id, constants (JSON), Feast's GetOnlineFeaturesRequest (request
-data), GetOnlineFeaturesResponse.
+Record: served_at and logged_at i64 (microseconds since 1970, UTC), whether the request id was made here u32, the
+lengths of five parts u32 each, and the parts: schema hash, request id, constants (JSON), Feast's
+GetOnlineFeaturesRequest (request data), GetOnlineFeaturesResponse.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ FRAME = struct.Struct("<IIQII")
 _LENGTH = struct.Struct("<I")
 _COVERED = struct.Struct("<QII")
 _LAST = struct.Struct("<II")
-_HEAD = struct.Struct("<qIIIIII")
+_HEAD = struct.Struct("<qqIIIIII")
 ALIGNMENT = 8
 _NEAR = 1 << 40
 
 
 class Record(NamedTuple):
-    """One lookup as it was served. `served_at` is in microseconds since 1970, UTC.
+    """One lookup as it was served. Times are in microseconds since 1970, UTC.
 
     `own_id`: the request id was made for this lookup alone, so none but this one can have it by right.
+    `logged_at`: when it came into the spool, which a replay's `served_at` does not say; 0 is unknown.
     """
 
     served_at: int
@@ -42,6 +43,7 @@ class Record(NamedTuple):
     request: bytes
     response: bytes
     own_id: bool = False
+    logged_at: int = 0
 
     def encode(self) -> bytes:
         """Give the record's bytes."""
@@ -54,7 +56,7 @@ class Record(NamedTuple):
             msg = f"a record of {len(payload)} bytes is shorter than its head"
             raise ValueError(msg)
         # Each length becomes the end of its part.
-        served_at, own_id, schema, request_id, constants, request, response = _HEAD.unpack_from(payload)
+        served_at, logged_at, own_id, schema, request_id, constants, request, response = _HEAD.unpack_from(payload)
         schema += _HEAD.size
         request_id += schema
         constants += request_id
@@ -71,6 +73,7 @@ class Record(NamedTuple):
             payload[constants:request],
             payload[request:],
             bool(own_id),
+            logged_at,
         )
 
 
@@ -82,9 +85,11 @@ def encode_record(  # noqa: PLR0913 - one argument for each part, since the call
     request: bytes,
     response: bytes,
     own_id: bool = False,  # noqa: FBT001, FBT002
+    logged_at: int = 0,
 ) -> bytes:
     """Give the bytes of the `Record` of these parts."""
-    head = _HEAD.pack(served_at, own_id, len(schema), len(request_id), len(constants), len(request), len(response))
+    lengths = len(schema), len(request_id), len(constants), len(request), len(response)
+    head = _HEAD.pack(served_at, logged_at, own_id, *lengths)
     return b"".join((head, schema, request_id, constants, request, response))
 
 

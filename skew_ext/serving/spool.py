@@ -7,6 +7,7 @@ Layout, every folder 0700 and every file 0600:
     writers/<writer>/lock      held (flock) while the process lives, so that its death is known at once
     writers/<writer>/state     counters, memory-mapped: what was accepted, and what was dropped and why
     writers/<writer>/N.seg     segments, preallocated and memory-mapped: the pages outlive a kill -9
+    dead_letters/<record>      what could not be decoded or stored, with its reason
     ledger.json                the shipper's: how far each writer is shipped, and what became of the rows
     shipper.lock               held by the one shipper
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import threading
 from pathlib import Path
 from typing import Any
@@ -70,8 +72,13 @@ class SpoolDirectory:
         return self.path / "flush"
 
     @property
+    def retry_request(self) -> Path:
+        """Made by who wants the dead letters sent again; the shipper removes it when that is done."""
+        return self.path / "retry"
+
+    @property
     def dead_letters(self) -> Path:
-        """The folder of records that could not be decoded, each with its reason."""
+        """The folder of records that could not be decoded or stored, each with its reason."""
         return self.path / "dead_letters"
 
     def create(self, project: str, shipping: dict[str, Any]) -> None:
@@ -87,10 +94,11 @@ class SpoolDirectory:
             raise SpoolError(msg)
         for folder in (self.path, self.schemas, self.writers):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        wanted = {"format": FORMAT, "version": VERSION, "project": project, "shipping": shipping}
-        if self.marker.exists():
-            self.check(project)
-        if not self.marker.exists() or self.read_marker() != wanted:
+        present = self.check(project) if self.marker.exists() else {}
+        # The id tells this spool's batches from those of others at the same destination.
+        identity = present.get("id") or secrets.token_hex(4)
+        wanted = {"format": FORMAT, "version": VERSION, "id": identity, "project": project, "shipping": shipping}
+        if present != wanted:
             write_atomically(self.marker, json.dumps(wanted, indent=1))
 
     def check(self, project: str | None = None) -> dict[str, Any]:

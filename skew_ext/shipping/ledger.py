@@ -30,7 +30,8 @@ class Position:
 class Outcome:
     """What became of rows: sums over batches. `dropped` has the shipper's own reasons only.
 
-    `conflicts` are rows that contradict others of their request id. They are stored, and counted there.
+    `conflicts` are rows that contradict others of their request id. They are stored, and counted there. `pruned` are
+    rows that were stored and have gone since, by reason: `age` or `size`.
     """
 
     stored: int = 0
@@ -38,6 +39,7 @@ class Outcome:
     dead_lettered: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     conflicts: int = 0
+    pruned: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: Outcome) -> None:
         """Add another outcome to this one."""
@@ -45,8 +47,9 @@ class Outcome:
         self.duplicate += other.duplicate
         self.dead_lettered += other.dead_lettered
         self.conflicts += other.conflicts
-        for reason, rows in other.dropped.items():
-            self.dropped[reason] = self.dropped.get(reason, 0) + rows
+        for sums, more in ((self.dropped, other.dropped), (self.pruned, other.pruned)):
+            for reason, rows in more.items():
+                sums[reason] = sums.get(reason, 0) + rows
 
     def since(self, before: Outcome) -> Outcome:
         """Give what was added since `before`."""
@@ -82,7 +85,8 @@ class Ledger:
     """The whole ledger. `retired` has the counters of writers that are gone.
 
     `leaving` names those of them whose folders may still be there: deleting a folder takes several steps, and what a
-    kill leaves of it must not be taken for a writer that nobody has read yet.
+    kill leaves of it must not be taken for a writer that nobody has read yet. `revived` likewise names dead letters
+    that were stored after all.
     """
 
     writers: dict[str, WriterEntry] = field(default_factory=dict)
@@ -90,6 +94,7 @@ class Ledger:
     outcome: Outcome = field(default_factory=Outcome)
     retired: dict[str, int] = field(default_factory=dict)
     leaving: list[str] = field(default_factory=list)
+    revived: list[str] = field(default_factory=list)
 
     def entry(self, writer: str) -> WriterEntry:
         """Give a writer's entry, new if it was not known."""
@@ -113,7 +118,8 @@ class Ledger:
             raw = json.loads(path.read_text(encoding="utf-8"))
             writers = {name: _entry(**value) for name, value in raw["writers"].items()}
             pending = None if raw["pending"] is None else _pending(**raw["pending"])
-            return cls(writers, pending, Outcome(**raw["outcome"]), dict(raw["retired"]), list(raw["leaving"]))
+            outcome, retired = Outcome(**raw["outcome"]), dict(raw["retired"])
+            return cls(writers, pending, outcome, retired, list(raw["leaving"]), list(raw["revived"]))
         except FileNotFoundError:
             return cls()
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -7,6 +7,7 @@ import time
 
 POLL_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
+UPKEEP_SECONDS = 300.0
 
 
 class Pace:
@@ -15,7 +16,7 @@ class Pace:
     def __init__(self, flush_seconds: float) -> None:
         self._flush_seconds = flush_seconds
         self._last_round = 0.0
-        self._busy_until = time.monotonic()
+        self._busy_until = self._kept_up = time.monotonic()
         self.backoff = 0.0
 
     def is_due(self, *, at_once: bool) -> bool:
@@ -41,3 +42,10 @@ class Pace:
     def idle_seconds(self) -> float:
         """Say for how long there was no reason to stay."""
         return time.monotonic() - self._busy_until
+
+    def is_time_for_upkeep(self, *, idle: bool) -> bool:
+        """Say whether to look after what is stored: now and then, when there is nothing else to do."""
+        due = idle and time.monotonic() - self._kept_up >= UPKEEP_SECONDS
+        if due:
+            self._kept_up = time.monotonic()
+        return due

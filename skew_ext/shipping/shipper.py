@@ -10,19 +10,22 @@ import shutil
 import signal
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from skew_ext.clock import utc_now
 from skew_ext.errors import SpoolError
 from skew_ext.log.destination import destination_from
 from skew_ext.serving.counters import lost_rows, read_counters
 from skew_ext.serving.spool import FileLock, SpoolDirectory, segment_number, segments
+from skew_ext.shipping.dead_letters import DeadLetters, letter_name
 from skew_ext.shipping.duplicates import CONFLICT, DUPLICATE, NEW, RecentRequests
 from skew_ext.shipping.ledger import Ledger, Outcome, Pending
 from skew_ext.shipping.pace import POLL_SECONDS, Pace
 from skew_ext.shipping.reader import WriterReader, waiting_rows
-from skew_ext.shipping.storing import Storing, schema_hash
+from skew_ext.shipping.storing import Storing, rows_of, schema_hash
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from skew_ext.log.destination import Destination
@@ -38,6 +41,7 @@ LEAST_BYTES = 1 << 20
 ABANDONED_SECONDS = 5.0
 """How long a shipper that serving started stays when no writer lives and the spool is empty."""
 PATIENCE_SECONDS = 60.0
+_HOUR = 3600_000_000
 
 
 class Shipper:
@@ -57,14 +61,16 @@ class Shipper:
         self._destination: Destination = destination_from(marker["shipping"]["destination"])
         self._flush_seconds = float(marker["shipping"]["flush_seconds"])
         self._storing = Storing(self.spool, self._destination, float(marker["shipping"]["sample_rate"]))
+        self._owner = str(marker["id"])
+        self._patience = marker["shipping"]["spool_max_hours"]
         self._recent = RecentRequests()
         self._lock = FileLock(self.spool.shipper_lock, inherited=lock)
         self._stopping = False
 
-    def drain(self) -> Outcome:
-        """Ship all that is in the spool now, and return what became of it.
+    def drain(self, *, retry_dead_letters: bool = False) -> Outcome:
+        """Ship all that is in the spool now, and return what became of it; dead letters too, where that is asked for.
 
-        Where another shipper is at work it is asked to flush, and waited for.
+        Where another shipper is at work it is asked to do so, and waited for.
 
         Raises
         ------
@@ -74,11 +80,14 @@ class Shipper:
             The destination cannot take it; the records stay in the spool.
         """
         before = Ledger.load(self.spool.ledger).outcome
+        if retry_dead_letters:
+            self.spool.retry_request.touch(mode=0o600)
         if self._lock_or_emptied():
             try:
                 ledger = Ledger.load(self.spool.ledger)
                 while self._round(ledger):
                     pass
+                self._maintain(ledger)
             finally:
                 self._lock.release()
         return Ledger.load(self.spool.ledger).outcome.since(before)
@@ -102,19 +111,9 @@ class Shipper:
         pace = Pace(self._flush_seconds)
         while not self._stopping:
             living = self._has_living_writer()
-            asked = self.spool.flush_request.exists()
-            moved = False
-            if pace.is_due(at_once=asked or not living):
-                try:
-                    moved = self._round(ledger)
-                    pace.went(moved=moved)
-                except OSError as error:
-                    pace.failed()
-                    logger.warning("cannot store yet, trying again in %.1f s: %s", pace.backoff, error)
-                    ledger = Ledger.load(self.spool.ledger)
-                else:
-                    if asked and not moved:
-                        self.spool.flush_request.unlink(missing_ok=True)
+            ledger, moved = self._attempt(ledger, pace, at_once=not living)
+            if pace.is_time_for_upkeep(idle=not moved and not pace.backoff):
+                self._maintain(ledger)
             if living or moved or pace.backoff:
                 pace.busy()
             elif exit_when_abandoned and pace.idle_seconds() > ABANDONED_SECONDS:
@@ -124,11 +123,43 @@ class Shipper:
         while self._round(ledger):  # a last round, so that a stop leaves as little behind as it can
             pass
 
+    def _attempt(self, ledger: Ledger, pace: Pace, *, at_once: bool) -> tuple[Ledger, bool]:
+        """Go round if it is time; give the ledger as it is then, and whether anything moved."""
+        asked = self.spool.flush_request.exists()
+        if not pace.is_due(at_once=asked or at_once):
+            return ledger, False
+        try:
+            moved = self._round(ledger)
+        except OSError as error:
+            pace.failed()
+            logger.warning("cannot store yet, trying again in %.1f s: %s", pace.backoff, error)
+            return Ledger.load(self.spool.ledger), False
+        pace.went(moved=moved)
+        if asked and not moved:
+            self.spool.flush_request.unlink(missing_ok=True)
+        return ledger, moved
+
+    def _maintain(self, ledger: Ledger) -> None:
+        """Look after what is stored; nothing is on its way now, so no batch's name may be needed again."""
+        if ledger.pending is not None:
+            return
+        try:
+            done = self._destination.maintain(self._owner, utc_now().date())
+        except OSError as error:
+            logger.warning("cannot look after the log now: %s", error)
+            return
+        if done.merged or done.pruned:
+            logger.info("merged %d files away; deleted rows of old days: %s", done.merged, done.pruned or "none")
+            ledger.outcome.add(Outcome(pruned=done.pruned))
+            ledger.save(self.spool.ledger)
+
     def _has_living_writer(self) -> bool:
         return any(WriterReader(folder).is_alive() for folder in self.spool.writer_folders())
 
     def _round(self, ledger: Ledger) -> bool:
         """Ship one batch of all writers that have something; say whether any had."""
+        if ledger.pending is None and self.spool.retry_request.exists():
+            self._retry(ledger)
         batches = self._read(ledger)
         if not batches:
             ledger.pending = None
@@ -192,10 +223,34 @@ class Shipper:
         duplicates = {(writer, number) for writer, numbers in pending.duplicates.items() for number in numbers}
         entries = [entry for _, batch in batches for entry in batch.entries]
         kept = [entry for entry in entries if (entry.writer, entry.sequence) not in duplicates]
-        outcome = self._storing.store(kept, _name(batches, ledger))
-        outcome.duplicate = sum(entry.rows for entry in entries) - sum(entry.rows for entry in kept)
+        if self._is_too_old(entries):
+            return Outcome(dropped={"too_old": rows_of(entries)})
+        outcome = self._storing.store(kept, f"{self._owner}-{_name(batches, ledger)}")
+        outcome.duplicate = rows_of(entries) - rows_of(kept)
         outcome.conflicts = pending.conflicts
         return outcome
+
+    def _is_too_old(self, entries: Sequence[Entry]) -> bool:
+        """Say whether the destination has been away for longer than the rows may wait for it."""
+        if self._patience is None or not entries:
+            return False
+        oldest = time.time_ns() // 1000 - float(self._patience) * _HOUR
+        return all(0 < entry.record.logged_at < oldest for entry in entries)
+
+    def _retry(self, ledger: Ledger) -> None:
+        """Send the dead letters again; those that are refused again stay where they are."""
+        letters = DeadLetters(self.spool.dead_letters)
+        letters.delete(ledger.revived)
+        entries = letters.read()
+        names = [letter_name(entry) for entry in entries]
+        outcome = self._storing.store(entries, f"{self._owner}-dead-{_digest(names)}")
+        again = self._storing.dead_lettered
+        ledger.outcome.add(outcome)
+        ledger.outcome.dead_lettered -= rows_of(entries)
+        ledger.revived = [name for name in names if name not in again]
+        ledger.save(self.spool.ledger)
+        letters.delete(ledger.revived)
+        self.spool.retry_request.unlink(missing_ok=True)
 
     def _retire(self, reader: WriterReader, ledger: Ledger) -> None:
         """Close a dead writer's account, all of it being stored: keep its counters and losses, delete its folder."""
@@ -220,7 +275,7 @@ class Shipper:
             waiting = sum(
                 waiting_rows(folder, ledger.entry(folder.name).position) for folder in self.spool.writer_folders()
             )
-            if waiting == 0:
+            if waiting == 0 and not self.spool.retry_request.exists():
                 return False
             if waiting != last:
                 last, deadline = waiting, time.monotonic() + PATIENCE_SECONDS
@@ -245,7 +300,11 @@ class Shipper:
 def _name(batches: list[tuple[WriterReader, Batch]], ledger: Ledger) -> str:
     """Name a batch by its bounds: the same when it is sent again, and never another's."""
     bounds = [(reader.name, asdict(ledger.entry(reader.name).position), asdict(batch.end)) for reader, batch in batches]
-    return hashlib.sha256(json.dumps(sorted(bounds, key=str)).encode()).hexdigest()[:32]
+    return _digest(sorted(bounds, key=str))
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 
 def _delete_shipped(reader: WriterReader, position: Position) -> None:

@@ -7,7 +7,7 @@ kin by the shipper, and `in_spool` from the frames that lie in the segments. So 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from skew_ext.serving.counters import DROP_REASONS, lost_rows, read_counters
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class LogStats:
     """Counts of entity rows since the spool was made.
 
-    `conflicts` are stored rows that contradict others of their request id: no side of the law.
+    No sides of the law: `conflicts`, stored rows that contradict others of their request id; and `pruned`, rows that
+    were stored and that the shipper has deleted since, by reason.
     """
 
     accepted: int
@@ -33,6 +34,7 @@ class LogStats:
     dropped: dict[str, int]
     in_spool: int
     conflicts: int = 0
+    pruned: dict[str, int] = field(default_factory=dict)
 
     @property
     def unaccounted(self) -> int:
@@ -81,4 +83,5 @@ def log_stats(path: Path) -> LogStats:
         dropped={reason: rows for reason, rows in sorted(dropped.items()) if rows},
         in_spool=waiting,
         conflicts=ledger.outcome.conflicts,
+        pruned=ledger.outcome.pruned,
     )

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from skew_ext.errors import SpoolError
+from skew_ext.errors import RefusedError, SpoolError
 from skew_ext.log.decode import decode
 from skew_ext.log.sampling import sampled
 from skew_ext.log.values import UnexpectedValueError
 from skew_ext.schema import LogSchema
-from skew_ext.serving.spool import write_atomically
+from skew_ext.shipping.dead_letters import DeadLetters, letter_name
 from skew_ext.shipping.ledger import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from skew_ext.log.destination import Destination
     from skew_ext.log.table import Entry
     from skew_ext.serving.spool import SpoolDirectory
 
+logger = logging.getLogger("skew_ext.shipping")
 _DECODED_AT_ONCE = 8 << 20
 """Bytes of records that are decoded in one go: what that needs beside them grows with it."""
+_HOPELESS = 16
+"""After so many records that were refused one after another, what is refused as a whole is not taken apart."""
 
 
 class Storing:
@@ -34,10 +37,15 @@ class Storing:
         self._spool = spool
         self._destination = destination
         self._sample_rate = sample_rate
+        self._letters = DeadLetters(spool.dead_letters)
         self._schemas: dict[str, LogSchema] = {}
+        self._refused_in_a_row = 0
+        self.dead_lettered: set[str] = set()
+        """The names of what the last batch set aside."""
 
     def store(self, entries: Sequence[Entry], name: str) -> Outcome:
         """Store a batch under `name`, each schema's part by itself; OSError if the destination cannot take it now."""
+        self.dead_lettered = set()
         by_schema: dict[bytes, list[Entry]] = defaultdict(list)
         for entry in entries:
             by_schema[entry.record.schema].append(entry)
@@ -53,11 +61,16 @@ class Storing:
             self._schemas[name] = LogSchema.from_text(self._spool.get_schema(name))
         return self._schemas[name]
 
-    def _store_alike(self, entries: list[Entry], one: str, name: str) -> Outcome:
+    def _store_alike(self, entries: Sequence[Entry], one: str, name: str) -> Outcome:
         try:
             schema = self.schema(one)
         except SpoolError as error:
             return self._dead_letter(entries, str(error))
+        self._refused_in_a_row = 0
+        return self._store_or_halve(entries, schema, name)
+
+    def _store_or_halve(self, entries: Sequence[Entry], schema: LogSchema, name: str) -> Outcome:
+        """Store a batch; where the destination refuses it, halve it until the records that do not fit stand alone."""
         tables, outcome = [], Outcome()
         for part in _parts(entries):
             decoded, other = self._decode_or_dead_letter(part, schema)
@@ -67,10 +80,24 @@ class Storing:
             return outcome
         table = pa.concat_tables(tables)
         kept = sampled(table, [column.name for column in schema.join_keys], self._sample_rate)
-        if kept.num_rows:
-            self._destination.write(kept, schema, name)
+        try:
+            if kept.num_rows:
+                self._destination.write(kept, schema, name)
+                self._refused_in_a_row = 0
+        except RefusedError as error:
+            return self._halve(entries, schema, name, str(error))
         left_out = table.num_rows - kept.num_rows
         outcome.add(Outcome(stored=kept.num_rows, dropped={"sampled": left_out} if left_out else {}))
+        return outcome
+
+    def _halve(self, entries: Sequence[Entry], schema: LogSchema, name: str, reason: str) -> Outcome:
+        if len(entries) == 1 or self._refused_in_a_row >= _HOPELESS:
+            self._refused_in_a_row += 1
+            return self._dead_letter(entries, reason)
+        middle = len(entries) // 2
+        # Names of their own, the same when the batch is sent again: a half that was stored then is known now.
+        outcome = self._store_or_halve(entries[:middle], schema, f"{name}.0")
+        outcome.add(self._store_or_halve(entries[middle:], schema, f"{name}.1"))
         return outcome
 
     def _decode_or_dead_letter(self, entries: Sequence[Entry], schema: LogSchema) -> tuple[list[pa.Table], Outcome]:
@@ -87,13 +114,10 @@ class Storing:
         return tables + more, outcome
 
     def _dead_letter(self, entries: Sequence[Entry], reason: str) -> Outcome:
-        self._spool.dead_letters.mkdir(mode=0o700, exist_ok=True)
-        for entry in entries:
-            stem = self._spool.dead_letters / f"{entry.writer}-{entry.sequence:012d}"
-            stem.with_suffix(".record").write_bytes(entry.record.encode())
-            about = {"reason": reason, "rows": entry.rows, "writer": entry.writer, "seq": entry.sequence}
-            write_atomically(stem.with_suffix(".json"), json.dumps(about))
-        return Outcome(dead_lettered=sum(entry.rows for entry in entries))
+        logger.warning("%d records are set aside as dead letters: %s", len(entries), reason)
+        self.dead_lettered.update(map(letter_name, entries))
+        lost = rows_of(self._letters.put(entries, reason))
+        return Outcome(dead_lettered=rows_of(entries) - lost, dropped={"dead_letters_full": lost} if lost else {})
 
 
 def schema_hash(entry: Entry) -> str:
@@ -101,7 +125,12 @@ def schema_hash(entry: Entry) -> str:
     return entry.record.schema.decode(errors="replace")
 
 
-def _parts(entries: list[Entry]) -> Iterator[list[Entry]]:
+def rows_of(entries: Iterable[Entry]) -> int:
+    """Give how many entity rows records answer for."""
+    return sum(entry.rows for entry in entries)
+
+
+def _parts(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
     part: list[Entry] = []
     size = 0
     for entry in entries:

@@ -115,6 +115,7 @@ def test_stats_are_the_conservation_law(repo: Repo) -> None:
         "dropped": {},
         "in_spool": 0,
         "conflicts": 0,
+        "pruned": {},
         "unaccounted": 0,
     }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -19,6 +18,7 @@ import pytest
 from skew_ext import read_log
 from skew_ext.shipping.stats import log_stats
 from tests.flights import END, START, build_sources, copy_repo, environment, run
+from tests.kit import wait_for
 
 ENTITIES: dict[str, list[Any]] = {
     "origin": ["JFK", "EWR"],
@@ -67,13 +67,6 @@ def healthy(address: str) -> bool:
         return httpx.get(f"{address}/health", timeout=2).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
-
-
-def wait_for(condition: Any, failure: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, failure
-        time.sleep(0.1)
 
 
 def test_feast_serve_logs_http_lookups_and_feast_monitors_the_log(repo: Path) -> None:

@@ -22,7 +22,7 @@ from skew_ext.serving.record import FRAME, read_frame
 from skew_ext.serving.spool import SpoolDirectory, segments
 from skew_ext.shipping.shipper import Shipper
 from skew_ext.shipping.stats import LogStats, log_stats
-from tests.kit import HOUR, NOON, Repo, row
+from tests.kit import HOUR, NOON, Repo, row, wait_for
 from tests.nursery import Nursery, nursery
 from tests.servers import RedisServer
 
@@ -62,13 +62,6 @@ def settled(repo: Repo) -> LogStats:
     identities = list(zip(*(rows[name].to_pylist() for name in ("__writer", "__seq", "__row")), strict=True))
     assert len(set(identities)) == len(identities) == counts.stored
     return counts
-
-
-def wait_for(condition: Any, failure: str, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, failure
-        time.sleep(0.02)
 
 
 def test_kills_of_servers_and_shippers_many_times_over(repo: Repo, processes: Nursery) -> None:

@@ -15,11 +15,12 @@ from feast import FeatureService, FeatureStore
 from feast.feature_logging import LoggingConfig
 from feast.infra.offline_stores.file_source import FileLoggingDestination
 
-from skew_ext import SkewAuditor, read_log, request_context
+from skew_ext import ServingLogger, SkewAuditor, read_log, request_context
 from skew_ext.log.destination import destination_from
 from skew_ext.log.feast_destination import FeastDestination, PostgreSQLLoggingDestination, served_view_name
 from skew_ext.log.postgres_migrations import upgrade
 from skew_ext.log.query import LogQuery
+from skew_ext.log.story import story
 from skew_ext.shipping.shipper import Shipper
 from skew_ext.shipping.stats import log_stats
 from tests.kit import HOUR, MINUTE, NOON, Repo, row
@@ -71,6 +72,23 @@ def test_a_service_logs_where_its_own_config_says(
     assert read_log(repo.path, "scoring", NOON - HOUR, NOON).num_rows == 0
     report = SkewAuditor(repo.store).run_audit("scoring", NOON, NOON + HOUR)
     assert report.rows == 3
+
+
+def test_what_feast_did_not_serve_lies_beside_what_it_logs(tmp_path: Path) -> None:
+    skew = {"start_shipper": False, "destination": {"type": "feast"}}
+    repo = logging_repo(tmp_path / "repo", FileLoggingDestination(path="data/own_log"), skew=skew)
+    service = repo.store.get_feature_service("scoring")
+    logger = ServingLogger(repo.path)
+    with request_context(served_at=NOON + MINUTE, request_id="r-1"):
+        repo.store.get_online_features(service, DRIVERS[:1])
+        logger.log_inference(None, {"driver": 1}, {"scaled": 0.25})
+        logger.log_prediction(None, True, score=0.75)
+        logger.log_label(None, False, NOON + HOUR)
+    Shipper(repo.path / "data/skew/spool").drain()
+    told = story("r-1", read_log(repo.path, request_id="r-1"))
+    assert [event.kind for event in told.events] == ["lookup", "inference", "prediction", "label"]
+    assert read_log(repo.path, "scoring").num_rows == 1
+    assert read_log(repo.path, "_inference")["inference__scaled"].to_pylist() == [0.25]
 
 
 def test_a_batch_that_came_twice_is_read_once(tmp_path: Path) -> None:

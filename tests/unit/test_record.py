@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from skew_ext.serving.record import FRAME, Record, framed_size, read_frame, write_frame
 
 parts = st.binary(max_size=200)
-records = st.builds(Record, st.integers(-(2**63), 2**63 - 1), parts, parts, parts, parts, parts, st.booleans())
+TIMES = st.integers(-(2**63), 2**63 - 1)
+records = st.builds(Record, TIMES, parts, parts, parts, parts, parts, st.booleans(), TIMES)
 
 
 @given(records)
