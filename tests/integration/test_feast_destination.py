@@ -82,8 +82,8 @@ def test_what_feast_did_not_serve_lies_beside_what_it_logs(tmp_path: Path) -> No
     with request_context(served_at=NOON + MINUTE, request_id="r-1"):
         repo.store.get_online_features(service, DRIVERS[:1])
         logger.log_inference(None, {"driver": 1}, {"scaled": 0.25})
-        logger.log_prediction(None, True, score=0.75)
-        logger.log_label(None, False, NOON + HOUR)
+        logger.log_prediction(None, prediction=True, score=0.75)
+        logger.log_label(None, label=False, observed_at=NOON + HOUR)
     Shipper(repo.path / "data/skew/spool").drain()
     told = story("r-1", read_log(repo.path, request_id="r-1"))
     assert [event.kind for event in told.events] == ["lookup", "inference", "prediction", "label"]
