@@ -131,26 +131,32 @@ def fetch(store: FeatureStore, view: ViewPlan, log: pa.Table, start: int, end: i
     codes = _key_codes([log[name] for name in view.join_keys.values()], [table[name] for name in keys], log.num_rows)
     kept = np.flatnonzero(codes.source >= 0)
     names = dict(zip((feature.name for feature in view.view.features), features, strict=True))
-    rows = _sorted(table.take(pa.array(kept)), codes.source[kept], event_column, created_column, names)
+    rows = _sorted(table, kept, codes.source[kept], (event_column, created_column), names)
     return rows, codes.log
 
 
 def _sorted(
-    table: pa.Table, keys: Indexes, event_column: str, created_column: str | None, names: dict[str, str]
+    table: pa.Table, kept: Indexes, keys: Indexes, times: tuple[str, str | None], names: dict[str, str]
 ) -> SourceRows:
-    events = microseconds(table[event_column])
+    """Give the rows at `kept`, which have these key codes, in order; each column is copied once."""
+    event_column, created_column = times
+    events = microseconds(table[event_column])[kept]
     created = None
     if created_column:
-        stated = microseconds(table[created_column])
+        stated = microseconds(table[created_column])[kept]
         created = np.where(stated == NONE, events, stated)
     order = np.lexsort((events, keys) if created is None else (created, events, keys))
-    taken = table.take(pa.array(order))
+    places = pa.array(kept[order])
     return SourceRows(
         keys=keys[order],
         events=events[order],
         created=None if created is None else created[order],
-        values={feature: taken[column].combine_chunks() for feature, column in names.items()},
+        values={feature: _one_piece(table[column].take(places)) for feature, column in names.items()},
     )
+
+
+def _one_piece(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _key_codes(logged: Sequence[Any], source: Sequence[Any], log_rows: int) -> KeyCodes:
