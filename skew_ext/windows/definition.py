@@ -101,6 +101,11 @@ class WindowedAggregate:
         return time if self.slide_interval is None else time + -time % microseconds(self.slide_interval)
 
     @property
+    def shape(self) -> tuple[timedelta, str, timedelta | None]:
+        """What makes its windows: two aggregates of one shape look at the same events."""
+        return self.look_back, self.closed, self.slide_interval
+
+    @property
     def reach(self) -> int:
         """How far before `as_of` the window may begin, in microseconds."""
         slide = 0 if self.slide_interval is None else microseconds(self.slide_interval)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -22,6 +23,18 @@ class Ranges(NamedTuple):
     high: Integers
     questions: Integers
     positions: Integers
+
+    @classmethod
+    def joined(cls, parts: Sequence[Ranges]) -> Ranges:
+        """Give the questions of all parts as one, part after part."""
+        offsets = np.cumsum([0, *(len(part.low) for part in parts[:-1])])
+        questions = [part.questions + offset for part, offset in zip(parts, offsets, strict=True)]
+        return cls(
+            np.concatenate([part.low for part in parts]),
+            np.concatenate([part.high for part in parts]),
+            np.concatenate(questions),
+            np.concatenate([part.positions for part in parts]),
+        )
 
     def sums(self, values: Integers) -> Integers:
         """Give the sum of `values` over each range: exact while running sums fit int64."""

@@ -39,7 +39,7 @@ def changes(definition: Definition, events: Rows, start: int | None, end: int | 
 
 def _moments(definition: Definition, events: Rows) -> Iterator[tuple[Integers, Integers]]:
     places = np.arange(len(events.times))
-    for shape in {(each.closed, each.look_back, each.slide_interval): each for each in definition.aggregates}.values():
+    for shape in {each.shape: each for each in definition.aggregates}.values():
         enters, leaves = shape.changes(events.times)
         if events.arrived is not None:
             # An event counts from when it is known; one that is known only after it has left never did.
