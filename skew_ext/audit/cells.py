@@ -6,6 +6,7 @@ of the served type, differ by rounding only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,27 @@ def numbers(array: pa.Array) -> npt.NDArray[np.float64] | None:
     if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
         return None
     return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def mapped(array: pa.Array, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> pa.Array | None:
+    """Give a column of numbers or timestamps, or of lists of them, with `change` done to its values.
+
+    Timestamps are changed as whole microseconds. Nulls stay. None for a column of anything else.
+    """
+    column = plain(array)
+    if pa.types.is_list(column.type):
+        # A copy of its own: a slice's offsets do not start at zero.
+        column = column.take(pa.array(np.arange(len(column))))
+        values = mapped(column.values, change)
+        return None if values is None else pa.ListArray.from_arrays(column.offsets, values, mask=column.is_null())
+    if pa.types.is_timestamp(column.type):
+        whole = mapped(column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64()), change)
+        return None if whole is None else whole.cast(pa.timestamp("us", column.type.tz))
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        return None
+    null = is_null(column)
+    filled = np.asarray(column.fill_null(0).to_numpy(zero_copy_only=False))
+    return pa.array(change(filled), mask=null)
 
 
 def _in_type(array: pa.Array, wanted: pa.DataType) -> tuple[pa.Array, Mask]:

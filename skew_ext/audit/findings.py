@@ -31,8 +31,18 @@ REMEDIES = {
     "late_arrival": "train with filter_by_created_timestamp=True, so that training sees what serving could; "
     "or move event times to when the fact is known",
     "stale_online": "run `feast materialize` for the gap, and alert on its schedule",
+    "evicted_online": "give the online store room, and a key TTL longer than the view's TTL and two materializations "
+    "(Redis: key_ttl_seconds, maxmemory-policy); then materialize the keys again",
     "missing_online": "materialize these keys: `feast materialize` from before their first event",
+    "precision": "declare the feature in the type that it is computed in, on both sides, and look for a cast in the "
+    "job that writes the online store",
+    "type_coercion": "write the column online in its own type: a frame of another library, or a CSV, has cast it on "
+    "the way",
+    "default_filled": "fill missing values in one place, in a shared transform that training runs too",
+    "timestamp_shift": "one side takes local times for UTC: write event times with their time zone",
     "rescaled": "the job that writes the online store converts units, or the source does: make it one shared transform",
+    "swapped_feature": "the job that writes the online store has two columns exchanged: write columns by name, "
+    "not by position",
     "transform_version": "deploy the registered transform to serving, or `feast apply` the one that runs there",
     "transform_divergence": "the transform depends on more than its inputs: run `skew transforms check`",
     "unexplained": "look at the examples, and at who else writes to the online store",
@@ -47,12 +57,15 @@ class FeatureContext:
     """What the findings of one feature need beside its parity.
 
     `beyond` counts, for the causes that a schedule makes, the cells that waited longer than it; `spans` has each
-    cause's first and last serving time.
+    cause's first and last serving time; `constants` says in words what was learned of a cause: a factor, a shift.
+    `has_created` is whether the view's source says when its rows were created.
     """
 
     materialize_every: timedelta | None = None
     beyond: dict[str, int] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)
+    constants: dict[str, str] = field(default_factory=dict)
+    has_created: bool = True
 
 
 def parity_findings(parity: FeatureParity, context: FeatureContext) -> Iterable[Finding]:
@@ -66,7 +79,7 @@ def parity_findings(parity: FeatureParity, context: FeatureContext) -> Iterable[
             severity=severity,
             feature=parity.feature,
             cause=cause,
-            message=f"{count:,} of {parity.compared:,} served cells ({rate:.2%}) {_SAYS[cause]}{note}",
+            message=f"{count:,} of {parity.compared:,} served cells ({rate:.2%}) {_said(cause, context)}{note}",
             remedy=_BY_DESIGN if cause in SCHEDULED and severity == "info" else REMEDIES[cause],
             since=since,
             until=until,
@@ -80,12 +93,28 @@ _SAYS = {
     "restated": "were rewritten at the source after they were served",
     "late_arrival": "differ since training uses a row that arrived after serving",
     "stale_online": "were an older row: a newer one was known and not yet materialized",
+    "evicted_online": "were absent, though an earlier lookup of the same key was served",
     "missing_online": "were absent, though a value was known",
+    "precision": "are the right value, rounded",
+    "type_coercion": "are the right value, cast",
+    "default_filled": "have a default in the place of a value, or nothing in the place of one",
+    "timestamp_shift": "are the right value of another time: one side's clock is off",
     "rescaled": "are the right value times one factor",
+    "swapped_feature": "are another feature's value",
     "transform_version": "were computed by another version of the transform than the registered one",
     "transform_divergence": "are not what the transform gives from the logged inputs",
     "unexplained": "differ, and no known cause reproduces them",
 }
+_NEEDS_CREATED = ("stale_online", "missing_online", "unexplained")
+"""Causes that rows which came late, or were rewritten, are taken for where the source says nothing of created times."""
+_NO_CREATED = (
+    "; the source has no created timestamp column, so rows that came late or were rewritten cannot be told from these"
+)
+
+
+def _said(cause: str, context: FeatureContext) -> str:
+    constant = f" ({context.constants[cause]})" if cause in context.constants else ""
+    return _SAYS[cause] + constant + ("" if context.has_created or cause not in _NEEDS_CREATED else _NO_CREATED)
 
 
 def _severity(cause: str, count: int, parity: FeatureParity, context: FeatureContext) -> tuple[Severity, str]:

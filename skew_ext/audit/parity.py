@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 @dataclass(frozen=True)
 class Judged:
-    """One feature's differing cells with their causes. `rows` are their places in `log`, which has `keys`."""
+    """One feature's differing cells with their causes. `rows` are their places in `log`, which has `keys`.
+
+    `constants` says in words the constant of those causes that have one: a factor, a shift.
+    """
 
     feature: str
     log: pa.Table
@@ -39,6 +42,7 @@ class Judged:
     rows: npt.NDArray[np.int64]
     cells: DifferingCells
     causes: npt.NDArray[np.object_]
+    constants: dict[str, str] = field(default_factory=dict)
 
 
 def feature_parity(comparison: Comparison, judged: Judged) -> FeatureParity:

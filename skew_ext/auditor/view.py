@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,16 +12,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skew_ext.audit.causes import attribute
-from skew_ext.audit.causes.cells import NO_TIME, DifferingCells, Evidence
+from skew_ext.audit.causes.cells import NO_TIME, DifferingCells, Evidence, Siblings, Wider
 from skew_ext.audit.causes.explained import listener
+from skew_ext.audit.causes.shifting import LONGEST, bounds
 from skew_ext.audit.cells import compare, plain
 from skew_ext.audit.findings import SCHEDULE_SLACK, SCHEDULED, FeatureContext
 from skew_ext.audit.parity import Judged, feature_parity, per_cell, time_span
+from skew_ext.auditor.served import first_served_column
 from skew_ext.baseline.evidence import fetch, microseconds
 from skew_ext.schema import LOG_TIMESTAMP, STATUS_SUFFIX, TIMESTAMP_SUFFIX, TRANSFORMS
 from skew_ext.serving.resolution import FINGERPRINT_TAG
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
     from feast import FeatureStore
 
@@ -101,8 +106,14 @@ class ViewAudit:
         start = 0 if ttl is None else earliest - ttl - margin
         end = max(int(times.max()), int(events.max())) + _EDGE
         source, keys = fetch(self._store, self._plan, self._log.take(pa.array(rows)), max(start, 0), end)
-        searched = _searched(source, keys, times, events, ttl=ttl, precision=_precision(self._store))
-        return _Explainer(source, rows, searched)
+        precision = _precision(self._store)
+        searched = _searched(source, keys, times, events, ttl=ttl, precision=precision)
+
+        def wider() -> Wider:
+            since, until = (0 if ttl is None else max(start - LONGEST, 0)), end + LONGEST
+            return Wider(*fetch(self._store, self._plan, self._log.take(pa.array(rows)), since, until))
+
+        return _Explainer(source, rows, searched, precision, cache(wider))
 
     def _judge(self, name: str, rows: Indexes, explainer: _Explainer | None) -> Judged:
         column, chosen = self._plan.column(name), pa.array(rows)
@@ -118,10 +129,31 @@ class ViewAudit:
             ttl=self._plan.ttl_microseconds,
             evidence=evidence,
             fingerprints_differ=self._fingerprints_differ(rows),
+            first_served=self._first_served(rows),
+            siblings=self._siblings(column, rows, explainer),
         )
-        judged = Judged(column, self._log, self._keys(), rows, cells, attribute(cells))
+        found = attribute(cells)
+        judged = Judged(column, self._log, self._keys(), rows, cells, found.causes, found.constants)
         _tell(judged)
         return judged
+
+    def _first_served(self, rows: Indexes) -> Indexes | None:
+        column = first_served_column(self._plan.alias)
+        if column not in self._log.column_names:
+            return None
+        return np.asarray(self._log[column].to_numpy()[rows], dtype=np.int64)
+
+    def _siblings(self, column: str, rows: Indexes, explainer: _Explainer | None) -> Siblings:
+        """Give the other features that the log has in this one's type."""
+        kind = self._log[column].type
+        others = {
+            name: plain(values)
+            for name, values in self._baseline.items()
+            if name != column and name in self._log.column_names and self._log[name].type.equals(kind)
+        }
+        stored = {} if explainer is None else explainer.source.values
+        named = {self._plan.column(name): values for name, values in stored.items()}
+        return Siblings(others, {name: values for name, values in named.items() if name in others}, rows)
 
     def _keys(self) -> list[str]:
         if not self._plan.on_demand:
@@ -139,8 +171,10 @@ class ViewAudit:
     def _context(self, judged: Judged) -> FeatureContext:
         every, evidence, times = self._plan.materialize_every, judged.cells.evidence, judged.cells.served_at
         spans = {cause: time_span(times[judged.causes == cause]) for cause in set(judged.causes.tolist())}
+        known = evidence is None or evidence.source.created is not None
+        context = FeatureContext(every, spans=spans, constants=judged.constants, has_created=known)
         if every is None or evidence is None:
-            return FeatureContext(every, spans=spans)
+            return context
         beyond: dict[str, int] = {}
         limit = self._schedule() * SCHEDULE_SLACK
         for cause in SCHEDULED:
@@ -149,7 +183,7 @@ class ViewAudit:
             late = late[(times - evidence.waiting_since)[late] > limit]
             if len(late):
                 beyond[cause], spans[cause] = len(late), time_span(times[late])
-        return FeatureContext(every, beyond, spans)
+        return replace(context, beyond=beyond)
 
     def _schedule(self) -> int:
         """Give the declared interval of materialization in microseconds; 0 where none is declared."""
@@ -160,16 +194,33 @@ class ViewAudit:
 class _Explainer:
     """Finds the evidence for cells of one view: the source is read, and searched, once for all of its features."""
 
-    def __init__(self, source: SourceRows, rows: Indexes, searched: dict[str, Indexes]) -> None:
-        self._source = source
+    def __init__(
+        self,
+        source: SourceRows,
+        rows: Indexes,
+        searched: dict[str, Indexes],
+        precision: int,
+        wider: Callable[[], Wider],
+    ) -> None:
+        self.source = source
         self._rows = rows
         self._searched = searched
+        self._precision = precision
+        self._wider = wider
 
     def evidence(self, name: str, rows: Indexes) -> Evidence:
         """Give the evidence of one feature for some of the rows."""
         places = np.searchsorted(self._rows, rows)
         found = {what: positions[places] for what, positions in self._searched.items()}
-        return Evidence(source=self._source, values=self._source.values[name], **found)
+        return Evidence(
+            source=self.source,
+            values=self.source.values[name],
+            **found,
+            numbers=places,
+            precision=self._precision,
+            feature=name,
+            wider=self._wider,
+        )
 
 
 def _searched(  # noqa: PLR0913 - a row is known by these
@@ -177,17 +228,19 @@ def _searched(  # noqa: PLR0913 - a row is known by these
 ) -> dict[str, Indexes]:
     """Find the rows behind each served row: what `Evidence` has beside the values."""
     has_event = events != NO_TIME
-    low = events if precision > 1 else events - has_event
-    high = events + has_event * (precision - 1 if precision > 1 else 1)
+    low, high = (np.where(has_event, bound, NO_TIME) for bound in bounds(np.where(has_event, events, 0), precision))
     first_at, end_at = source.span(keys, low, high)
+    end_at = np.where(has_event, end_at, first_at)
     following = source.first_after(keys, high, served_at)
     waiting = np.full(len(keys), NO_TIME)
     waiting[following >= 0] = source.known_from(following[following >= 0])
     return {
         "training": source.latest(keys, served_at, ttl, known=False),
         "known": source.latest(keys, served_at, ttl, known=True),
+        "known_ever": source.latest(keys, served_at, None, known=True),
         "first_at": first_at,
-        "end_at": np.where(has_event, end_at, first_at),
+        "end_at": end_at,
+        "at_event": source.known_within(first_at, end_at, served_at),
         "waiting_since": waiting,
     }
 

@@ -66,6 +66,20 @@ class SourceRows:
         """Give [first, end) of the rows of each key with an event time from `low` to `high`, both included."""
         return self._search(keys, low, side="left"), self._search(keys, high, side="right")
 
+    def known_within(self, first: Indexes, end: Indexes, until: Times) -> Indexes:
+        """Give the last row of each [first, end) that was created by `until`; the last if none was; -1 if empty."""
+        last = np.where(end > first, end - 1, -1)
+        if self.created is None or not len(self.created):
+            return last
+        found = last.copy()
+        while True:
+            here = found >= first
+            here &= found >= 0
+            here[here] = self.created[found[here]] > until[here]
+            if not here.any():
+                return np.where(found >= first, found, last)
+            found[here] -= 1
+
     def first_after(self, keys: Indexes, event: Times, until: Times) -> Indexes:
         """Give the first row of each key with a later event than `event` that was known by `until`; -1 if none."""
         positions = self._search(keys, event, side="right")

@@ -168,7 +168,7 @@ class SwappedFeature(ValueFault):
         """Choose a pair of columns, of each type that has one, whose values vary."""
         self._pairs: list[tuple[str, str]] = []
         for kind in (pa.float64(), pa.int64(), pa.string()):
-            able = [name for name in self.of_type(kind) if len({repr(value) for value in self.sample[name]}) > 1]
+            able = [name for name in self.of_type(kind) if self.varies(name)]
             if len(able) > 1:
                 self._pairs.append(self.pick(list(combinations(able, 2))))
         return {name: lambda value: value for pair in self._pairs for name in pair}

@@ -100,7 +100,7 @@ PAYMENTS = SyntheticView(
     features={
         "amount": SyntheticFeature(*FLOAT64, _float(1, 5000)),
         "balance": SyntheticFeature(*FLOAT64, _float(-900, 900)),
-        "score": SyntheticFeature(*FLOAT64, _nullable(0.2, _float(0, 1))),
+        "score": SyntheticFeature(*FLOAT64, _nullable(0.4, _float(0, 1))),
         "visits": SyntheticFeature(*INT64, _whole(300, 100_000)),
         "level": SyntheticFeature(*INT64, _whole(0, 4)),
         "rank": SyntheticFeature(*INT64, _whole(0, 4)),
@@ -125,7 +125,7 @@ DEVICES = SyntheticView(
         "load": SyntheticFeature(*FLOAT64, _float(0, 100)),
         "temperature": SyntheticFeature(*FLOAT64, _float(-30, 60)),
         "errors": SyntheticFeature(*INT64, _whole(10, 5000)),
-        "status": SyntheticFeature(*STRING, _nullable(0.15, _one_of("ok", "warm", "hot", "dead"))),
+        "status": SyntheticFeature(*STRING, _nullable(0.4, _one_of("ok", "warm", "hot", "dead"))),
     },
     ttl=timedelta(0),
 )

@@ -1,41 +1,90 @@
-"""Why a cell differs: one small unit for each cause, tried in the order of the table; the first that fits names it."""
+"""Why a cell differs: one small unit for each cause, tried in the order of the table; the first that fits names it.
+
+Some causes are counterfactuals of one cell: an older row, a row that came later. Others have a constant (a factor, a
+shift, a default), which is learned from the cells that the first leave open and then tried on each: `hypotheses`.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skew_ext.audit.causes import availability, staleness, transforms, values
+from skew_ext.audit.causes import availability, staleness, transforms
+from skew_ext.audit.causes.coercion import type_coercion
+from skew_ext.audit.causes.defaults import default_filled
+from skew_ext.audit.causes.hypotheses import learned
+from skew_ext.audit.causes.precision import precision
+from skew_ext.audit.causes.scaling import rescaled
+from skew_ext.audit.causes.shifting import timestamp_shift
+from skew_ext.audit.causes.swapping import swapped_feature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
 
-    from skew_ext.audit.causes.cells import DifferingCells
+    from skew_ext.audit.causes.cells import DifferingCells, Mask
+    from skew_ext.audit.causes.hypotheses import Proposer
 
 UNEXPLAINED = "unexplained"
-CAUSES: tuple[tuple[str, Callable[[DifferingCells], npt.NDArray[np.bool_]]], ...] = (
+ROW_CAUSES: tuple[tuple[str, Callable[[DifferingCells], Mask]], ...] = (
     ("future_served", availability.future_served),
     ("expired_served", availability.expired_served),
     ("restated", staleness.restated),
     ("late_arrival", staleness.late_arrival),
     ("stale_online", staleness.stale_online),
+    ("evicted_online", availability.evicted_online),
     ("missing_online", availability.missing_online),
-    ("rescaled", values.rescaled),
+)
+"""Causes that are told cell by cell: would this have served it?"""
+VALUE_CAUSES: tuple[tuple[str, Proposer], ...] = (
+    ("precision", precision),
+    ("type_coercion", type_coercion),
+    ("default_filled", default_filled),
+    ("timestamp_shift", timestamp_shift),
+    ("rescaled", rescaled),
+    ("swapped_feature", swapped_feature),
+)
+"""Causes with a constant, which is learned from the cells that no row explains."""
+TRANSFORM_CAUSES: tuple[tuple[str, Callable[[DifferingCells], Mask]], ...] = (
     ("transform_version", transforms.transform_version),
     ("transform_divergence", transforms.transform_divergence),
 )
-"""Every cause in the order in which it is tried. A test of a cell is a counterfactual: would this have served it?"""
+CAUSES = (*(name for table in (ROW_CAUSES, VALUE_CAUSES, TRANSFORM_CAUSES) for name, _ in table), UNEXPLAINED)
+"""Every cause, in the order in which it is tried."""
 
 
-def attribute(cells: DifferingCells) -> npt.NDArray[np.object_]:
+@dataclass(frozen=True)
+class Attribution:
+    """Each cell's cause, and in words the constant of those causes that have one."""
+
+    causes: npt.NDArray[np.object_]
+    constants: dict[str, str] = field(default_factory=dict)
+
+
+def attribute(cells: DifferingCells) -> Attribution:
     """Give each differing cell of one feature its cause: the first whose counterfactual reproduces what was served."""
     causes = np.full(len(cells), UNEXPLAINED, dtype=object)
-    for name, reproduces in CAUSES:
+    _claim(causes, cells, ROW_CAUSES)
+    # Another function's output is no value that was changed on its way: it has no unit to be off by.
+    _claim(causes, cells, TRANSFORM_CAUSES[:1])
+    open_cells = np.flatnonzero(causes == UNEXPLAINED)
+    believed = learned(cells.take(open_cells), VALUE_CAUSES) if len(open_cells) else {}
+    _claim(causes, cells, [(name, believed[name].fits) for name, _ in VALUE_CAUSES if name in believed])
+    _claim(causes, cells, TRANSFORM_CAUSES)
+    found = set(causes.tolist())
+    return Attribution(causes, {name: one.says for name, one in believed.items() if one.says and name in found})
+
+
+def _claim(
+    causes: npt.NDArray[np.object_],
+    cells: DifferingCells,
+    table: Iterable[tuple[str, Callable[[DifferingCells], Mask]]],
+) -> None:
+    for name, reproduces in table:
         open_cells = np.flatnonzero(causes == UNEXPLAINED)
         if not len(open_cells):
-            break
+            return
         causes[open_cells[reproduces(cells.take(open_cells))]] = name
-    return causes

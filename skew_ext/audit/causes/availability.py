@@ -1,12 +1,13 @@
-"""Causes about whether a value should have been there at all: from the future, past its TTL, or missing."""
+"""Causes about whether a value should have been there at all: from the future, past its TTL, lost, or never there."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
-from skew_ext.audit.causes.cells import nothing
+from skew_ext.audit.causes.cells import NO_TIME, nothing
 from skew_ext.audit.cells import is_null
 
 if TYPE_CHECKING:
@@ -24,6 +25,14 @@ def expired_served(cells: DifferingCells) -> Mask:
         return nothing(cells)
     expired = cells.served_event < cells.served_at - cells.ttl
     return cells.has_event & expired & ~cells.served_null & cells.baseline_null
+
+
+def evicted_online(cells: DifferingCells) -> Mask:
+    """Nothing was served, though an earlier lookup in the log was given a row of this key: the store lost it."""
+    if cells.evidence is None or cells.first_served is None:
+        return nothing(cells)
+    served_before = (cells.first_served != NO_TIME) & (cells.first_served < cells.served_at)
+    return np.asarray(cells.served_null & ~cells.has_event & served_before, dtype=bool)
 
 
 def missing_online(cells: DifferingCells) -> Mask:

@@ -1,0 +1,95 @@
+"""`default_filled`: a constant in the place of nothing, or nothing in the place of a constant."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skew_ext.audit.causes.cells import nothing
+from skew_ext.audit.causes.hypotheses import Hypothesis
+from skew_ext.audit.cells import compare, is_null, plain
+from skew_ext.text import visible
+
+if TYPE_CHECKING:
+    from skew_ext.audit.causes.cells import DifferingCells, Mask
+
+LONGEST_SHOWN = 60
+
+
+def default_filled(cells: DifferingCells) -> Hypothesis | None:
+    """One constant was served where there is no value, or no value where there is one constant."""
+    filled, emptied = _filled_in(cells), _emptied(cells)
+    proposals = []
+    constant = _most_common(cells.served.filter(pa.array(filled)))
+    if constant is not None:
+        fits, says = partial(_is_filled, constant=constant), f"{shown(constant)} for null"
+        proposals.append(Hypothesis(fits, says, _filled_in, by_chance=_share(cells, constant)))
+    constant = _most_common(_right(cells).filter(pa.array(emptied)))
+    if constant is not None:
+        fits, says = partial(_is_empty, constant=constant), f"null for {shown(constant)}"
+        proposals.append(Hypothesis(fits, says, _emptied, by_chance=_share(cells, constant)))
+    return max(proposals, key=lambda one: int(one.fits(cells).sum()), default=None)
+
+
+def shown(constant: pa.Scalar) -> str:
+    """Give a constant as it is told: a served value is untrusted text, and may be long."""
+    return visible(repr(constant.as_py())[:LONGEST_SHOWN])
+
+
+def _filled_in(cells: DifferingCells) -> Mask:
+    null = nothing(cells)
+    for reference in cells.references():
+        null |= is_null(reference)
+    return null & ~cells.served_null
+
+
+def _emptied(cells: DifferingCells) -> Mask:
+    """Say where a row was served, with nothing in it."""
+    there = cells.has_event if cells.evidence is not None else np.ones(len(cells), dtype=bool)
+    return cells.served_null & there & ~is_null(_right(cells))
+
+
+def _right(cells: DifferingCells) -> pa.Array:
+    return cells.references()[0]
+
+
+def _is_filled(cells: DifferingCells, constant: pa.Scalar) -> Mask:
+    return _filled_in(cells) & _equals(cells.served, constant)
+
+
+def _is_empty(cells: DifferingCells, constant: pa.Scalar) -> Mask:
+    return _emptied(cells) & _equals(_right(cells), constant)
+
+
+def _equals(values: pa.Array, constant: pa.Scalar) -> Mask:
+    if not len(values):
+        return np.zeros(0, dtype=bool)
+    return ~compare(values, pa.array([constant.as_py()] * len(values), type=values.type)).different
+
+
+def _most_common(values: pa.Array) -> pa.Scalar | None:
+    if not len(values) or pa.types.is_nested(values.type):
+        return None
+    counts = pc.value_counts(values)
+    return counts.field("values")[int(pc.index(counts.field("counts"), pc.max(counts.field("counts"))).as_py())]
+
+
+def _share(cells: DifferingCells, constant: pa.Scalar) -> float | None:
+    """Give how often the feature has the constant anyway: its share of the source's values.
+
+    None for on-demand outputs, which have none there; then no constant is believed.
+    """
+    if cells.evidence is None:
+        return None
+    values = plain(cells.evidence.values).drop_null()
+    if not len(values):
+        return 0.0
+    try:
+        typed = pa.scalar(constant.as_py(), type=values.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return 0.0
+    return float(_equals(values, typed).mean())

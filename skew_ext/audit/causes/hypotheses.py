@@ -1,0 +1,166 @@
+"""What could have changed values on their way, learned from the cells that no source row explains.
+
+A cause such as 'another unit' has a constant that is not known beforehand. It is learned from the differing cells, and
+believed only where coincidence is out of question: small whole numbers, booleans and constants fit many a constant.
+Each cause proposes one hypothesis; the one that reproduces most is asked first, and what it reproduces is no evidence
+for the others. Three things are asked.
+
+- It reproduces `MIN_CELLS` cells at least, where a single one could be chance.
+- Far fewer cells would fit by chance: so many of those that it could reproduce, with a (binomial) probability of at
+  most `CHANCE`, were the served values dealt out anew among the cells that fit, or drawn from the feature's source.
+- It reproduces nearly all (`NEARLY_ALL`) of the cells that it could and that no other hypothesis reproduces: so several
+  causes in one feature do not hide each other. Or the case is settled without that: chance has a probability of at most
+  `SETTLED`, and `MANY_VALUES` different values are reproduced. Then cells that differ for reasons that nobody knows do
+  not hide it either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.stats import binom
+
+from skew_ext.audit.cells import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from skew_ext.audit.causes.cells import DifferingCells, Mask, Times
+
+NEARLY_ALL = 0.9
+"""The share of a feature's cells, of those that nothing else reproduces, that one constant must."""
+MIN_CELLS = 5
+MANY_VALUES = 10
+"""So many different values that one constant reproduces are no coincidence, whatever share of the cells they are."""
+CHANCE = 1e-4
+SETTLED = 1e-9
+LEARNED_FROM = 5000
+"""Of so many cells at most a constant is learned, drawn evenly over the window; it is then tried on all."""
+_DEALS = 4
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One way in which values may have been changed.
+
+    `fits` says which cells it reproduces, `applies` which it could (all, where it is None). `says` is its constant in
+    words. `by_chance` is the share of cells that would fit by chance where that is not to be found by dealing the
+    served values out anew. Of a `certain` one a single cell is enough.
+    """
+
+    fits: Callable[[DifferingCells], Mask]
+    says: str = ""
+    applies: Callable[[DifferingCells], Mask] | None = None
+    by_chance: float | None = None
+    certain: bool = False
+
+
+Proposer = Callable[["DifferingCells"], "Hypothesis | None"]
+
+
+def learned(cells: DifferingCells, proposers: Iterable[tuple[str, Proposer]]) -> dict[str, Hypothesis]:
+    """Give, by cause, the hypotheses that are believed of cells that nothing else explains."""
+    sample = cells.take(evenly(len(cells), LEARNED_FROM))
+    proposed = {cause: found for cause, propose in proposers if (found := propose(sample)) is not None}
+    trials = {cause: Trial.of(sample, found) for cause, found in proposed.items()}
+    remaining, believed = np.ones(len(sample), dtype=bool), {}
+    while trials:
+        cause = max(trials, key=lambda name: int((trials[name].fits & remaining).sum()))
+        trial = trials.pop(cause)
+        others = np.logical_or.reduce([np.zeros(len(sample), dtype=bool), *(one.fits for one in trials.values())])
+        if trial.convinces(sample, remaining, others):
+            believed[cause] = trial.hypothesis
+            remaining &= ~trial.fits
+    return believed
+
+
+def evenly(count: int, most: int) -> Times:
+    """Give at most `most` of `count` places, spread evenly."""
+    if count <= most:
+        return np.arange(count)
+    return np.linspace(0, count - 1, most).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A hypothesis, the cells that it reproduces, and those that it could."""
+
+    hypothesis: Hypothesis
+    fits: Mask
+    could: Mask
+
+    @classmethod
+    def of(cls, cells: DifferingCells, hypothesis: Hypothesis) -> Trial:
+        """Try a hypothesis on cells."""
+        fits = hypothesis.fits(cells)
+        could = np.ones(len(cells), dtype=bool) if hypothesis.applies is None else hypothesis.applies(cells)
+        return cls(hypothesis, fits, fits | could)
+
+    def convinces(self, cells: DifferingCells, remaining: Mask, others: Mask) -> bool:
+        """Say whether it is believed, by the cells that remain; `others` are those that rivals reproduce."""
+        fits, could = self.fits & remaining, self.could & remaining
+        if self.hypothesis.certain:
+            return bool(fits.any())
+        if fits.sum() < MIN_CELLS:
+            return False
+        chance = self._chance(cells, fits, could)
+        nearly_all = fits.sum() >= NEARLY_ALL * (fits | (could & ~others)).sum()
+        return chance <= CHANCE and bool(nearly_all or (chance <= SETTLED and self._many_values(cells, fits)))
+
+    def _chance(self, cells: DifferingCells, fits: Mask, could: Mask) -> float:
+        """Give the probability that so many cells fit by chance. Nulls, alike all of them, are no evidence."""
+        share = self.hypothesis.by_chance
+        if share is not None:
+            return _tail(int(fits.sum()), int(could.sum()), share)
+        valued = ~cells.served_null
+        fitting = np.flatnonzero(fits & valued)
+        return _tail(len(fitting), int((could & valued).sum()), _dealt_anew(cells.take(fitting), self.hypothesis))
+
+    def _many_values(self, cells: DifferingCells, fits: Mask) -> bool:
+        return self.hypothesis.by_chance is not None or _different_values(cells, fits) >= MANY_VALUES
+
+
+def _tail(count: int, trials: int, share: float) -> float:
+    return float(binom.sf(count - 1, trials, min(share, 1.0))) if count else 1.0
+
+
+def _dealt_anew(cells: DifferingCells, hypothesis: Hypothesis) -> float:
+    """Give the share of cells that fit with the served value of another cell in place of their own."""
+    if len(cells) <= _DEALS:
+        return 1.0
+    order = np.random.default_rng(0).permutation(len(cells))
+    shares = []
+    for deal in range(1, _DEALS + 1):
+        others = np.empty(len(cells), dtype=np.int64)
+        others[order] = np.roll(order, deal)
+        dealt = replace(cells, served=cells.served.take(pa.array(others)))
+        shares.append(float(hypothesis.fits(dealt).mean()))
+    return float(np.mean(shares))
+
+
+def _different_values(cells: DifferingCells, fits: Mask) -> int:
+    served = cells.served.filter(pa.array(fits))
+    if pa.types.is_nested(served.type):
+        return len({repr(value) for value in served.to_pylist()})
+    return int(pc.count_distinct(served).as_py())
+
+
+def drawn_from_source(cells: DifferingCells, fits: Callable[[DifferingCells], Mask]) -> float | None:
+    """Give the share of cells that would fit, were what was served drawn from the feature's values in the source.
+
+    None for on-demand outputs, which have none there.
+    """
+    evidence = cells.evidence
+    if evidence is None or not len(evidence.values) or not len(cells):
+        return None
+    drawn = np.random.default_rng(0).integers(len(evidence.values), size=len(cells))
+    try:
+        served = plain(evidence.values.take(pa.array(drawn))).cast(cells.served.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return 0.0
+    return float(fits(replace(cells, served=served)).mean())

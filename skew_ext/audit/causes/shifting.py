@@ -1,0 +1,95 @@
+"""`timestamp_shift`: one side's clock is off, as by a time zone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+
+from skew_ext.audit.causes.cells import nothing
+from skew_ext.audit.causes.hypotheses import MIN_CELLS, Hypothesis, evenly
+from skew_ext.audit.cells import matches
+from skew_ext.clock import duration_text
+
+if TYPE_CHECKING:
+    from skew_ext.audit.causes.cells import DifferingCells, Evidence, Mask, Times, Wider
+
+LONGEST: Final = 14 * 3600 * 1_000_000
+"""No time zone is further from UTC, in microseconds."""
+_QUARTER: Final = 15 * 60 * 1_000_000
+SHIFTS: Final = tuple(d for d in range(-LONGEST, LONGEST + 1, _QUARTER) if d)
+TRIED_ON: Final = 500
+"""On so many cells at most each shift is tried."""
+
+
+def timestamp_shift(cells: DifferingCells) -> Hypothesis | None:
+    """The row served is the one that is current at another time, the same time away for all cells."""
+    evidence = cells.evidence
+    dated = np.flatnonzero(cells.has_event)
+    if evidence is None or evidence.wider is None or len(dated) < MIN_CELLS:
+        return None
+    some = cells.take(dated[evenly(len(dated), TRIED_ON)])
+    counts = [int(_fits(some, shift).sum()) for shift in SHIFTS]
+    best = int(np.argmax(counts))
+    if counts[best] < MIN_CELLS:
+        return None
+    # By chance as many cells fit as do for the next best shift.
+    next_best = max(count for place, count in enumerate(counts) if place != best)
+    chance = (next_best + 1) / (len(some) + 1)
+    shift = SHIFTS[best]
+    says = f"by {'-' if shift < 0 else '+'}{duration_text(timedelta(microseconds=abs(shift)).total_seconds())}"
+    return Hypothesis(partial(_fits, shift=shift), says, _has_event, by_chance=chance)
+
+
+def _has_event(cells: DifferingCells) -> Mask:
+    return cells.has_event
+
+
+def _fits(cells: DifferingCells, shift: int) -> Mask:
+    evidence, found = cells.evidence, nothing(cells)
+    if evidence is None or evidence.wider is None:
+        return found
+    wider = evidence.wider()
+    for rows in (_current(cells, evidence, wider, shift), _moved(cells, evidence, wider, shift)):
+        there = np.flatnonzero(~found & (rows >= 0))
+        if len(there):
+            values = wider.source.values[evidence.feature]
+            found[there] = matches(values, rows[there], cells.served.take(pa.array(there)))
+    return found
+
+
+def _current(cells: DifferingCells, evidence: Evidence, wider: Wider, shift: int) -> Times:
+    """Give the row that is current at the shifted time, where its event time is the served one, as it is or moved."""
+    keys = wider.keys[evidence.numbers]
+    rows = wider.source.latest(keys, cells.served_at + shift, cells.ttl, known=False)
+    if not len(wider.source.events):
+        return rows
+    events = wider.source.events[rows]
+    fits = _same(events, cells.served_event, evidence.precision)
+    fits |= _same(events - shift, cells.served_event, evidence.precision)
+    return np.where(fits & cells.has_event, rows, -1)
+
+
+def _moved(cells: DifferingCells, evidence: Evidence, wider: Wider, shift: int) -> Times:
+    """Give the row whose event time is the served one moved by the shift, so that a stale one is found too."""
+    keys = wider.keys[evidence.numbers]
+    event = np.where(cells.has_event, cells.served_event, 0) + shift
+    low, high = bounds(event, evidence.precision)
+    first, end = wider.source.span(keys, low, high)
+    return np.where(cells.has_event & (end > first), end - 1, -1)
+
+
+def _same(events: Times, served: Times, precision: int) -> Mask:
+    low, high = bounds(np.where(served < 0, 0, served), precision)
+    return (events >= low) & (events <= high)
+
+
+def bounds(event: Times, precision: int) -> tuple[Times, Times]:
+    """Give the first and last event time that the online store gives back as this one.
+
+    A store that truncates to `precision` microseconds gives the start; others may be one microsecond off either way.
+    """
+    return (event, event + precision - 1) if precision > 1 else (event - 1, event + 1)
