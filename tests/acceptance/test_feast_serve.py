@@ -69,8 +69,30 @@ def healthy(address: str) -> bool:
         return False
 
 
+def test_a_request_id_comes_from_its_header_and_goes_back_in_one(repo: Path) -> None:
+    (repo / "static_artifacts.py").write_text("from skew_ext.serving.http import load_artifacts\n")
+    question = {"feature_service": "departure_delay", "entities": ENTITIES}
+    headers = [{}, {"X-Request-ID": "r-4711"}, {"x-request-id": ""}, {"x-request-id": "x" * 201}]
+    try:
+        with feast_serve(repo) as address:
+            answers = [
+                httpx.post(f"{address}/get-online-features", json=question, headers=given, timeout=30)
+                for given in headers
+            ]
+    finally:
+        (repo / "static_artifacts.py").unlink()
+    ids = [answer.headers["x-request-id"] for answer in answers]
+    assert ids[1] == "r-4711"
+    assert len(set(ids)) == 4
+    assert {len(made) for made in (ids[0], *ids[2:])} == {36}
+    wait_for(lambda: log_stats(repo / "data/skew/spool").in_spool == 0, "the shipper did not store the lookups")
+    for one in ids:
+        assert read_log(repo, request_id=one)["origin"].to_pylist() == ENTITIES["origin"]
+
+
 def test_feast_serve_logs_http_lookups_and_feast_monitors_the_log(repo: Path) -> None:
     before = datetime.now(tz=timezone.utc)
+    stored = read_log(repo).num_rows
     with feast_serve(repo) as address:
         answers = [
             httpx.post(
@@ -83,7 +105,7 @@ def test_feast_serve_logs_http_lookups_and_feast_monitors_the_log(repo: Path) ->
     for answer in answers:
         assert answer.status_code == httpx.codes.OK, answer.text
     # Nobody ships by hand here: the first logger of the spool has started the shipper.
-    wait_for(lambda: log_stats(repo / "data/skew/spool").stored == 4, "the shipper did not store the lookups")
+    wait_for(lambda: log_stats(repo / "data/skew/spool").stored == stored + 4, "the shipper did not store the lookups")
     log = read_log(repo, "departure_delay", start=before, end=datetime.now(tz=timezone.utc))
     served = answers[0].json()
     names = served["metadata"]["feature_names"]
@@ -105,7 +127,7 @@ def test_feast_serve_logs_http_lookups_and_feast_monitors_the_log(repo: Path) ->
     )  # fmt: skip
     assert "skipped" not in said.lower(), said
     metrics = monitored(repo)
-    assert metrics["temp"]["row_count"] == 4
+    assert metrics["temp"]["row_count"] == stored + 4
     assert metrics["temp"]["null_rate"] == 0.0
     assert metrics["last_arrival_delay"]["null_rate"] == 0.5
 
