@@ -177,7 +177,7 @@ def run_audit(folder: Path) -> dict[str, Any]:
     started = time.perf_counter()
     auditor = SkewAuditor(store)
     report = auditor.run_audit(
-        "service", START, END, progress=lambda step: steps.append((step, time.perf_counter() - started))
+        "service", START, END, progress=lambda step: steps.append((step, time.perf_counter() - started, time.process_time()))
     )
     seconds = time.perf_counter() - started
     causes = {one.feature: one.causes for one in report.parity.features[:4]}
@@ -232,7 +232,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.side:
         result = run_audit(given.folder) if given.side == "audit" else run_feast(given.folder)
-        print(json.dumps({**result, "peak_mib": peak_mib()}))
+        print(json.dumps({**result, "cpu": time.process_time(), "peak_mib": peak_mib()}))
         return
     for rows in given.rows:
         compare(rows, given.history, given.repeat, only_audit=given.only_audit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -108,14 +109,13 @@ class SkewAuditor:
         trained = training_columns(training_set, [view.column(name) for view in views for name in view.features])
         log = WindowLog(self._store, views, window, sample)
         with closing(FirstPass(self._store, service, views)) as passed:
-            for part in log.parts():
-                say(f"retrieving and comparing: {passed.rows:,} rows done")
-                passed.add(part)
+            passed.run(log.parts(), say)
             log.require(passed.rows)
-            say("explaining what differs")
-            explained = self._explain(passed)
-            say("distributions")
-            distribution = _distribution(passed, trained)
+            say("explaining what differs, and distributions")
+            with ThreadPoolExecutor(1) as pool:
+                distributions = pool.submit(_distribution, passed, trained)
+                explained = self._explain(passed)
+                distribution = distributions.result()
         features = [
             (counts, name, explained.get(counts.plan.column(name), Explained()))
             for counts in passed.counts

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from skew_ext.audit.sample import EvenSample
+from skew_ext.auditor.ahead import ahead
 from skew_ext.auditor.counting import ViewCounts
 from skew_ext.auditor.differing import BASELINE_PREFIX, DifferingRows
 from skew_ext.auditor.served import first_served_column
@@ -15,7 +16,7 @@ from skew_ext.baseline.retrieval import Baseline, point_in_time, recompute_on_de
 from skew_ext.log.union import union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from feast import FeatureService, FeatureStore
 
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 
 EXPLAINED_CELLS = 10_000_000
 """So many cells are explained at once: half a million rows of 20 features."""
-DISTRIBUTION_CELLS = 20_000_000
-"""So many cells of each side are kept for the distributions: a million rows of 20 features, all of them or a sample."""
+DISTRIBUTION_CELLS = 10_000_000
+"""So many cells of each side are kept for the distributions: half a million rows of 20 features, or fewer."""
 
 
 class FirstPass:
-    """Takes the log part by part. Its temporary files (of rows that differ) are there until it is closed."""
+    """Takes the log part by part (`run`). Its temporary files (of rows that differ) are there until it is closed."""
 
     def __init__(self, store: FeatureStore, service: FeatureService, views: Sequence[ViewPlan]) -> None:
         features = max(sum(len(view.features) for view in views), 1)
@@ -45,13 +46,22 @@ class FirstPass:
         """Delete the temporary files."""
         self._differing.close()
 
-    def add(self, log: pa.Table) -> None:
-        """Take the next rows of the log."""
+    def run(self, parts: Iterator[pa.Table], say: Callable[[str], None]) -> None:
+        """Take the log, part by part: the next one is read, and the one before it retrieved, while one is counted."""
+        for log, baseline in ahead(self._retrieved(ahead(parts))):
+            say(f"retrieving and comparing: {self.rows:,} rows done")
+            self._count(log, baseline)
+
+    def _retrieved(self, parts: Iterator[pa.Table]) -> Iterator[tuple[pa.Table, Baseline]]:
+        for log in parts:
+            baseline = point_in_time(self._store, self._service, self._views, log)
+            for view in self._views:
+                if view.on_demand:
+                    recompute_on_demand(view, self._views, log, baseline)
+            yield log, baseline
+
+    def _count(self, log: pa.Table, baseline: Baseline) -> None:
         self.rows += log.num_rows
-        baseline = point_in_time(self._store, self._service, self._views, log)
-        for view in self._views:
-            if view.on_demand:
-                recompute_on_demand(view, self._views, log, baseline)
         different = np.zeros(log.num_rows, dtype=bool)
         for counts in self.counts:
             different |= counts.add(log, baseline.columns)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skew_ext.audit.findings import FeatureContext
+from skew_ext.audit.findings import FeatureContext, Span
 from skew_ext.audit.parity import EXAMPLES_PER_CAUSE, STALE
 from skew_ext.model import Example, FeatureParity, Lag
 from skew_ext.statistics import wilson
@@ -58,12 +58,13 @@ class Explained:
         beyond: Counter[str] = Counter()
         for one in self.contexts:
             beyond.update(one.beyond)
-        spans = [(cause, span) for one in self.contexts for cause, span in one.spans.items()]
-        together = {
-            cause: (min(span[0] for other, span in spans if other == cause), max(s[1] for o, s in spans if o == cause))
-            for cause, _ in spans
-        }
-        return replace(self.contexts[0], beyond=dict(beyond), spans=together)
+        spans = {cause: self._span(cause, late=cause in beyond) for one in self.contexts for cause in one.spans}
+        return replace(self.contexts[0], beyond=dict(beyond), spans=spans)
+
+    def _span(self, cause: str, *, late: bool) -> Span:
+        """Give a cause's first and last serving time; with `late`, of blocks with cells beyond the schedule."""
+        of = [one.spans[cause] for one in self.contexts if cause in (one.beyond if late else one.spans)]
+        return min(since for since, _ in of), max(until for _, until in of)
 
 
 def _mean(values: Iterable[tuple[float | None, int]]) -> float | None:

@@ -69,9 +69,9 @@ class _RowGroup:
 
 
 def log_parts(
-    settings: SkewSettings, window: Window, columns: Collection[str], rows: int = PART_ROWS
+    settings: SkewSettings, window: Window, columns: Collection[str], rows: int | None = None
 ) -> Iterator[pa.Table]:
-    """Give the window's rows, about `rows` at a time and about in the order of serving; no table is empty.
+    """Give the window's rows, `rows` (PART_ROWS) at a time and about in the order of serving; no table is empty.
 
     Only those of `columns` that the log has are in them.
 
@@ -80,12 +80,22 @@ def log_parts(
     LogError
         The log cannot be read.
     """
-    wanted = {*columns, LOG_TIMESTAMP, MODEL_VERSION}
+    rows, wanted = rows or PART_ROWS, {*columns, LOG_TIMESTAMP, MODEL_VERSION}
     destination = destination_from(settings.destination.model_dump(mode="json"))
+    waiting: list[pa.Table] = []
     for table in _tables(destination, window, wanted, rows):
-        kept = table if window.model_version is None else _of_version(table, window.model_version)
-        for start in range(0, kept.num_rows, rows):
-            yield kept.slice(start, rows)
+        waiting.append(table if window.model_version is None else _of_version(table, window.model_version))
+        if sum(one.num_rows for one in waiting) >= rows:
+            *full, rest = _slices(waiting, rows)
+            yield from full
+            waiting = [rest]
+    yield from _slices(waiting, rows)
+
+
+def _slices(tables: list[pa.Table], rows: int) -> list[pa.Table]:
+    """Cut tables into ones of `rows` rows each, save the last."""
+    table = union([one for one in tables if one.num_rows])
+    return [table.slice(start, rows) for start in range(0, table.num_rows, rows)]
 
 
 def _of_version(table: pa.Table, version: str) -> pa.Table:
