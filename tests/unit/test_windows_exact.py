@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skew_ext.windows.exact import UNIT, range_totals, rounded, units
@@ -18,12 +18,14 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 NONE: Any = np.empty(0, dtype=np.int64)
 
 
+@settings(deadline=None)
 @given(FINITE)
 def test_a_float_is_a_whole_number_of_units(value: float) -> None:
     assert Fraction(units(value)) * Fraction(2) ** UNIT == Fraction(value)
     assert rounded(units(value), UNIT) == value
 
 
+@settings(deadline=None)
 @given(st.lists(FINITE, max_size=30), st.data())
 def test_totals_of_ranges_are_exact(values: list[float], data: Any) -> None:
     low = data.draw(st.integers(0, len(values)))
@@ -34,6 +36,7 @@ def test_totals_of_ranges_are_exact(values: list[float], data: Any) -> None:
     assert whole * Fraction(2) ** exponent == sum(map(Fraction, values))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=30))
 def test_totals_of_integers_do_not_wrap(values: list[int]) -> None:
     ranges = Ranges(np.array([0]), np.array([len(values)]), NONE, NONE)
@@ -67,6 +70,7 @@ def test_a_mean_is_the_true_mean_rounded_once() -> None:
 CODES = st.lists(st.integers(0, 5), max_size=40)
 
 
+@settings(deadline=None)
 @given(CODES, st.data())
 def test_ranges_with_single_positions_reduce_as_a_loop_does(codes: list[int], data: Any) -> None:
     low, middle, high = sorted(data.draw(st.integers(0, len(codes))) for _ in range(3))
@@ -84,6 +88,7 @@ def test_ranges_with_single_positions_reduce_as_a_loop_does(codes: list[int], da
         assert (ranges.firsts().tolist(), ranges.lasts().tolist()) == ([places[0]], [places[-1]])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), max_size=30).map(sorted), st.integers(-1, 10), st.data())
 def test_search_within_a_slice_is_searchsorted(values: list[int], wanted: int, data: Any) -> None:
     low = data.draw(st.integers(0, len(values)))
