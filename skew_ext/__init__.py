@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skew_ext.auditor import SkewAuditor
     from skew_ext.errors import SkewError
+    from skew_ext.linting import lint
     from skew_ext.log.reading import read_log
     from skew_ext.serving.context import request_context
     from skew_ext.serving.logger import ServingLogger
@@ -29,6 +30,7 @@ _HOMES = {
     "SkewError": "skew_ext.errors",
     "SkewProvider": "skew_ext.serving.provider",
     "feature_transform": "skew_ext.transform",
+    "lint": "skew_ext.linting",
     "read_log": "skew_ext.log.reading",
     "request_context": "skew_ext.serving.context",
     "training_set_from_log": "skew_ext.training",
@@ -42,6 +44,7 @@ __all__ = [
     "SkewProvider",
     "__version__",
     "feature_transform",
+    "lint",
     "read_log",
     "request_context",
     "training_set_from_log",
