@@ -36,8 +36,9 @@ class Columns:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The columns' names."""
-        return frozenset(self.schema.names)
+        """The columns' names, with those that stand in the path of a partitioned folder: `day=2026-03-01`."""
+        parts = (part.partition("=") for file in self.files[:1] for part in file.parent.parts)
+        return frozenset((*self.schema.names, *(name for name, sign, _ in parts if sign)))
 
     def type_of(self, name: str) -> pa.DataType | None:
         """Give a column's Arrow type, None if there is no such column, or more than one."""

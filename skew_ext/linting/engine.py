@@ -51,8 +51,8 @@ def lint(
     SettingsError
         A code or a setting that there is not, with the nearest that there is.
     """
-    root = Path.cwd() if not isinstance(repo, (str, PathLike)) else Path(repo).resolve()
-    config = read_config(root, select, ignore)
+    folder = repo if isinstance(repo, (str, PathLike)) else repo.config.repo_path or Path.cwd()
+    config = read_config(Path(folder).resolve(), select, ignore)
     return check(load(repo, fs_yaml_file, registry=registry), config)
 
 
@@ -108,6 +108,8 @@ def _order(finding: LintFinding) -> tuple[str, int, str, str, str]:
 
 def _unread(repo: LintedRepo) -> Iterable[str]:
     """Say of which sources nothing could be checked, since they are no local Parquet."""
+    if repo.origin == "files" and not any((repo.entities, repo.views, repo.on_demand, repo.services)):
+        yield "the Python files define no Feast object; --registry checks what is registered"
     remote = sorted({source.variety for source in repo.batch_sources.values() if source.file is None})
     if remote:
         yield f"the columns of sources that are no local Parquet ({', '.join(remote)}) were not looked at"

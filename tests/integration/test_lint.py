@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from feast.protos.feast.core.Registry_pb2 import Registry
 
 from skew_ext import lint
+from skew_ext.audit.causes import CAUSES
 from skew_ext.cli.main import cli
 from skew_ext.errors import RepoError, SettingsError
 from skew_ext.linting.pages import page, reference
@@ -338,6 +339,11 @@ def test_explain(tmp_path: Path, skew: Callable[..., Result]) -> None:
     assert skew(tmp_path, "explain", "ttl-below-two-intervals").output == shown
     listed = skew(tmp_path, "explain").output.splitlines()
     assert [line.split()[0] for line in listed if line.startswith("SKW")] == [rule.code for rule in RULES]
+    assert [line.split()[0] for line in listed[len(RULES) + 3 :]] == list(CAUSES)
+    for cause in CAUSES:
+        explained = skew(tmp_path, "explain", cause)
+        assert explained.exit_code == FINE
+        assert explained.output.startswith(f"{cause} [cause of a differing cell]\n\n")
     wrong = skew(tmp_path, "explain", "SKW0O3")
     assert (wrong.exit_code, wrong.stderr.count("\n")) == (COULD_NOT_RUN, 1)
     assert "did you mean" in wrong.stderr
@@ -347,6 +353,27 @@ def test_the_reference_is_that_of_the_code() -> None:
     assert (PROJECT / "docs" / "lint.md").read_text(encoding="utf-8") == reference(), (
         "run: python -m skew_ext.linting.pages > docs/lint.md"
     )
+
+
+def test_files_that_define_nothing_are_told_of(tmp_path: Path) -> None:
+    folder = faulty(tmp_path / "repo")
+    (folder / "features.py").write_text("# nothing yet\n")
+    assert lint(folder).notes == ["the Python files define no Feast object; --registry checks what is registered"]
+
+
+def test_a_mapped_column_is_there(tmp_path: Path) -> None:
+    """A source's column that a field_mapping renames is found, in its own type, under the feature's name."""
+    mapped = """
+rows = FileSource(
+    name="rows", path=str(DATA / "stats.parquet"), timestamp_field="event_timestamp",
+    created_timestamp_column="created", field_mapping={"rating": "stars"},
+)
+stats = FeatureView(
+    name="stats", entities=[driver], ttl=timedelta(hours=3), schema=[Field(name="stars", dtype={dtype})], source=rows,
+)
+"""
+    assert not lint(build(tmp_path / "right", Example(mapped.replace("{dtype}", "Float64")))).findings
+    assert found(lint(build(tmp_path / "wrong", Example(mapped.replace("{dtype}", "String"))))) == {("SKW014", "stats")}
 
 
 def test_lint_does_not_open_the_stores(tmp_path: Path) -> None:

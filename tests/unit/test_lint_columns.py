@@ -38,6 +38,13 @@ def test_a_folder_is_summed_up_and_its_newest_file_gives_the_schema(tmp_path: Pa
     assert columns.range_of("x") == Range(1.5, 5, 1)
 
 
+def test_a_partitioned_folder_has_the_columns_of_its_path(tmp_path: Path) -> None:
+    write(tmp_path / "day=1" / "hour=2" / "a.parquet", [1])
+    columns = read_columns(tmp_path)
+    assert columns is not None
+    assert columns.names == {"x", "day", "hour"}
+
+
 def test_no_more_footers_than_said(tmp_path: Path) -> None:
     for number in range(MOST_FILES + 2):
         write(tmp_path / f"{number:03}.parquet", [number])
