@@ -68,7 +68,7 @@ class History:
     """The events that count, sorted once, and the keys of the entity rows that are asked for."""
 
     def __init__(self, definition: Definition, events: Rows, entities: Rows) -> None:
-        events = _counted(definition, events)
+        events = counted(definition, events)
         keys, self.asked = _key_codes(events.keys, entities.keys)
         order = np.lexsort((events.times, keys))
         self._definition = definition
@@ -99,7 +99,7 @@ class History:
         return ColumnHistory(kind, data, starts, events.times, events.arrived, known)
 
 
-def _counted(definition: Definition, events: Rows) -> Rows:
+def counted(definition: Definition, events: Rows) -> Rows:
     """Leave out what never counts: events too late, and the same event again."""
     if events.arrived is not None:
         late = events.arrived - events.times > microseconds(definition.allowed_lateness)
