@@ -42,7 +42,7 @@ SPENDING = Windows(
 def payments() -> list[dict[str, Any]]:
     """Give three hours of payments: some minutes late, some twice, some at one time, some too late to count."""
     random = np.random.default_rng(11)
-    events = []
+    events: list[dict[str, Any]] = []
     for payment in range(60):
         moment = NOON + timedelta(seconds=int(random.integers(0, 180)) * 60)
         delay = timedelta(minutes=int(random.choice([0, 0, 3, 15, 25])))
