@@ -20,6 +20,7 @@ from skew_ext.cli.lint import lint
 from skew_ext.cli.log import log
 from skew_ext.cli.repo import Repo
 from skew_ext.cli.ship import ship
+from skew_ext.cli.transforms import transforms
 from skew_ext.errors import SkewError
 
 EXIT_COULD_NOT_RUN = 2
@@ -62,7 +63,7 @@ def cli(ctx: click.Context, chdir: Path | None, feature_store_yaml: Path | None)
     ctx.obj = Repo(chdir or Path.cwd(), feature_store_yaml)
 
 
-for _command in (demo, lint, explain, audit, log, ship, db):
+for _command in (demo, lint, explain, audit, log, ship, db, transforms):
     cli.add_command(_command)
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ class Contract:
         self.input_types = self._types(inputs, "inputs")
         self.output_types = self._types(outputs, "outputs")
         self._check_signature()
+        self.manifest = manifest_of(function, self.describe())
 
     def _types(self, declared: Mapping[str, object], side: str) -> dict[str, ColumnType]:
         if not declared:
@@ -331,8 +332,9 @@ def _attach(function: Any, contract: Contract) -> None:
     function.version = contract.version
     function.parameters = contract.parameters
     function.reference = contract.reference
-    function.manifest = manifest_of(contract.function, declared)
-    function.fingerprint = function.manifest.fingerprint
+    function.contract = contract
+    function.manifest = contract.manifest
+    function.fingerprint = contract.manifest.fingerprint
     function.on_batch = contract.on_batch
     function.on_row = contract.on_row
     function.on_demand = contract.on_demand

@@ -82,16 +82,18 @@ def feast_type(kind: ColumnType) -> types.FeastType:
 
 
 def _tags(contract: Contract) -> dict[str, str]:
-    fingerprint: str = contract.function.fingerprint  # type: ignore[attr-defined]
-    return {TRANSFORM_TAG: contract.reference, VERSION_TAG: contract.version, FINGERPRINT_TAG: fingerprint}
+    return {
+        TRANSFORM_TAG: contract.reference,
+        VERSION_TAG: contract.version,
+        FINGERPRINT_TAG: contract.manifest.fingerprint,
+    }
 
 
 def _transformation(contract: Contract, names: Mapping[str, str]) -> SharedTransformation:
-    function: Any = contract.function
     if not importable(contract):
         kinds = "a lambda, an inner function and a notebook's run as batch and row only"
         raise TransformError(f"{contract.reference} cannot be imported by name ({kinds}): define it at a module's top")
-    text = registered_text(contract.reference, contract.version, function.manifest, names)
+    text = registered_text(contract.reference, contract.version, contract.manifest, names)
     namespace: dict[str, Any] = {"__name__": "shared_transform"}
     exec(text, namespace)  # noqa: S102 - our own text, run as Feast will run it
     transformation = SharedTransformation(udf=namespace["shared_transform"], udf_string=text)
