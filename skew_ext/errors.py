@@ -34,6 +34,10 @@ class AuditError(SkewError):
     """An audit cannot be run on what it was given."""
 
 
+class WatchError(SkewError):
+    """A watch cannot keep what it finds, or cannot tell anybody; the message says which."""
+
+
 class TrainingSetError(SkewError):
     """A training set cannot be made of, or read from, what was given; the message names the column or the rows."""
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MEBIBYTE = 1 << 20
+INTERVAL = r"^\d+(\.\d+)?[smhd]$"
 
 
 class _Strict(BaseModel):
@@ -91,6 +92,30 @@ DestinationSettings = Annotated[
 ]
 
 
+class WatchSettings(_Strict):
+    """What `skew watch` does; the command's options go before these.
+
+    `every`, `margin`, `late`, `hold` are intervals such as 60s, 5m, 1h: how often there is a round; how long after it
+    was served a row is looked for (the shipper flushes every `flush_seconds`); how far back rows are looked for that
+    come later still; and for how long a window waits until it has `min_rows` rows.
+    `notify`: addresses as Apprise writes them. Better in the environment variable `notify_env`, where no file has
+    their secrets. `hook`: a command, or the URL of a webhook. `important`: features whose drift asks for retraining.
+    """
+
+    every: str = Field(default="60s", pattern=INTERVAL)
+    margin: str = Field(default="15s", pattern=INTERVAL)
+    late: str = Field(default="1h", pattern=INTERVAL)
+    hold: str = Field(default="5m", pattern=INTERVAL)
+    min_rows: int = Field(default=20, ge=1)
+    burn_in: int = Field(default=3, ge=0)
+    alert_on: Literal["warn", "fail"] = "fail"
+    notify: tuple[str, ...] = Field(default=(), repr=False)
+    notify_env: str = Field(default="SKEW_WATCH_NOTIFY", pattern="^[A-Za-z_][A-Za-z0-9_]*$")
+    hook: str = Field(default="", repr=False)
+    important: tuple[str, ...] = ()
+    max_features: int = Field(default=200, ge=1)
+
+
 class SkewSettings(_Strict):
     """How lookups are logged. Relative paths count from the repo.
 
@@ -111,6 +136,7 @@ class SkewSettings(_Strict):
     segment_bytes: int = Field(default=8 * MEBIBYTE, ge=MEBIBYTE)
     spool_max_hours: float | None = Field(default=None, gt=0.0)
     spool_max_bytes: int = Field(default=1024 * MEBIBYTE, ge=2 * MEBIBYTE)
+    watch: WatchSettings = WatchSettings()
 
     def under(self, repo_path: Path, project: str = "") -> SkewSettings:
         """Give these settings as they are for a repo: relative paths made absolute from `repo_path`."""
@@ -146,6 +172,8 @@ def _one_line(error: ValidationError) -> str:
     if place[:1] == ["destination"] and len(place) > 1:
         # The second part is the destination's type, which pydantic puts there.
         fields = [field.alias or name for name, field in _DESTINATIONS[place.pop(1)].model_fields.items()]
+    if place[:1] == ["watch"] and len(place) > 1:
+        fields = list(WatchSettings.model_fields)
     where = ".".join(("skew", *place))
     if first["type"] == "extra_forbidden":
         return f"{where} is not a setting{nearest(place[-1], fields)}; the settings are: {', '.join(fields)}"
@@ -156,4 +184,7 @@ def _one_line(error: ValidationError) -> str:
     if place[-1] == "dsn_env":
         # Not shown: what stands there in place of a name may be a DSN, with its password.
         return f"{where} is not the name of an environment variable: name one, and put the DSN into it"
+    if any(name in ("notify", "notify_env", "hook") for name in place):
+        # Not shown either: addresses have tokens in them.
+        return f"{where} does not fit: {first['msg'].lower()}; correct it in feature_store.yaml"
     return f"{where} = {first['input']!r} does not fit: {first['msg'].lower()}; correct it in feature_store.yaml"

@@ -14,7 +14,7 @@ from skew_ext.log.postgres_session import Database, PostgresError
 if TYPE_CHECKING:
     from skew_ext.log.postgres_session import Connection
 
-MIGRATOR, WRITER, AUDITOR = ROLES = ("skew_migrator", "skew_writer", "skew_auditor")
+MIGRATOR, WRITER, AUDITOR, WATCHER = ROLES = ("skew_migrator", "skew_writer", "skew_auditor", "skew_watcher")
 _LOCK = sql.SQL("SELECT pg_advisory_lock(hashtextextended(%s || '.upgrade', 0))")
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS migrations (

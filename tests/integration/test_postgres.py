@@ -19,7 +19,7 @@ from skew_ext import SkewAuditor, read_log, request_context
 from skew_ext.cli.main import cli
 from skew_ext.errors import LogError, SettingsError
 from skew_ext.log.postgres import PostgresDestination
-from skew_ext.log.postgres_migrations import AUDITOR, MIGRATOR, WRITER, migrations, upgrade
+from skew_ext.log.postgres_migrations import AUDITOR, MIGRATOR, WATCHER, WRITER, migrations, upgrade
 from skew_ext.log.postgres_session import PostgresError
 from skew_ext.log.query import LogQuery
 from skew_ext.shipping.shipper import Shipper
@@ -91,7 +91,7 @@ def test_a_user_that_may_not_make_roles_is_told_and_goes_on(
     schema = schema_of({"f": "INT64"})
     PostgresDestination("LOG_DSN").write(served(schema, [{"f": Value(int64_val=1)}]), schema, "b1")
     # Once an administrator has made the roles, they get their rights to the tables that were there before.
-    assert upgrade("ADMIN_DSN").roles == [AUDITOR, MIGRATOR, WRITER]
+    assert upgrade("ADMIN_DSN").roles == [AUDITOR, MIGRATOR, WATCHER, WRITER]
     monkeypatch.setenv("AUDITOR_DSN", as_user(own_postgres, AUDITOR, "test_auditor"))
     assert PostgresDestination("AUDITOR_DSN").read(LogQuery()).num_rows == 1
 
