@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from skew_ext.audit.baseline_faults import baseline_fault_findings
 from skew_ext.audit.findings import (
     baseline_findings,
     distribution_findings,
@@ -17,6 +18,7 @@ from skew_ext.audit.findings import (
 from skew_ext.auditor.differing import BASELINE_PREFIX
 from skew_ext.auditor.first_pass import FirstPass
 from skew_ext.auditor.merging import Explained
+from skew_ext.auditor.verifying import Verifier
 from skew_ext.auditor.view import ViewAudit
 from skew_ext.auditor.window import WindowLog, checked_window, training_columns
 from skew_ext.baseline.plan import plan_views
@@ -126,7 +128,8 @@ class SkewAuditor:
             [
                 *(finding for parity, context in parities for finding in parity_findings(parity, context)),
                 *_transform_findings(views),
-                *baseline_findings(passed.baseline.lost_rows, passed.baseline.repeated_rows, _not_compared(passed)),
+                *baseline_fault_findings(passed.baseline.faults),
+                *baseline_findings(0, 0, _not_compared(passed)),
                 *distribution_findings(distribution.skew, "baseline"),
                 *distribution_findings(distribution.drift, "training set"),
             ]
@@ -149,12 +152,15 @@ class SkewAuditor:
     def _explain(self, passed: FirstPass) -> dict[str, Explained]:
         """Explain the rows that differ, block by block; gives what was found by feature."""
         explained: dict[str, Explained] = defaultdict(Explained)
-        for rows, baseline in passed.blocks():
+        verifier = Verifier(self._store)
+        for rows, given in passed.blocks():
+            baseline = verifier.verified([counts.plan for counts in passed.counts], rows, given)
             for counts in passed.counts:
                 result = ViewAudit(self._store, counts.plan, rows, baseline).run()
                 for parity, context in zip(result.parities, result.contexts, strict=True):
                     explained[parity.feature].parities.append(parity)
                     explained[parity.feature].contexts.append(context)
+        passed.baseline.faults.update(verifier.faults)
         return explained
 
 

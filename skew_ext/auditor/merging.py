@@ -31,7 +31,7 @@ class Explained:
 
     def parity(self, counts: ViewCounts, name: str) -> FeatureParity:
         """Give the feature's parity over the whole window."""
-        compared, mismatched = counts.compared[name], counts.mismatched[name]
+        compared, mismatched = counts.compared[name], sum(one.mismatched for one in self.parities)
         causes: Counter[str] = Counter()
         for one in self.parities:
             causes.update(one.causes)

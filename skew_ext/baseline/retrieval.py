@@ -1,11 +1,13 @@
 """Feast's `get_historical_features` for the logged keys at the logged times: what a training job would get.
 
-Every logged row carries a row id of ours through the retrieval, so that rows which a store drops, repeats or reorders
-are noticed, said, and put right.
+Every logged row carries a row id of ours through the retrieval, so that rows which a store drops, repeats, reorders or
+collapses are noticed, said, and put right. What a store is known to be unable to give at all (`store_faults`) comes
+from the source's rows.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skew_ext.baseline.alignment import EVENT_TIMESTAMP, ROW_ID, Alignment, chunk_column, waves
+from skew_ext.baseline.from_source import source_columns
+from skew_ext.baseline.on_demand import recompute_on_demand
+from skew_ext.baseline.store_faults import known_faults
 from skew_ext.errors import AuditError
 from skew_ext.schema import LOG_TIMESTAMP
 
@@ -24,25 +30,40 @@ if TYPE_CHECKING:
 
     from skew_ext.baseline.plan import ViewPlan
 
-ROW_ID = "skew_row_id"
+__all__ = ["CHUNK_ROWS", "Baseline", "any_present", "point_in_time", "recompute_on_demand"]
+
 CHUNK_ROWS = 250_000
 """Entity rows per retrieval: stores hold the whole entity frame in memory, some of them more than once."""
+LOST, REPEATED, COLLAPSED = "baseline_rows_lost", "baseline_rows_repeated", "baseline_rows_collapsed"
+COLLISION, TTL_NOT_KEPT, UNREADABLE = "baseline_key_collision", "baseline_ttl_not_kept", "baseline_feature_unreadable"
 
 
 @dataclass
 class Baseline:
-    """The baseline's columns, aligned with the log's rows, and what the store did to the rows on the way."""
+    """The baseline's columns, aligned with the log's rows, and what the store did to the rows on the way.
+
+    `faults` counts rows (of `baseline_feature_unreadable`, cells) by the code of what the store got wrong; all of it
+    is put right in `columns`, a lost row as null.
+    """
 
     columns: dict[str, pa.ChunkedArray]
-    lost_rows: int = 0
-    repeated_rows: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
     not_comparable: dict[str, str] = field(default_factory=dict)
     """Features without a baseline, and why."""
 
+    @property
+    def lost_rows(self) -> int:
+        """Rows that the store did not give back, nor a row of the same key and time."""
+        return self.faults[LOST]
+
+    @property
+    def repeated_rows(self) -> int:
+        """Rows that the store gave more than once, not counting the first."""
+        return self.faults[REPEATED]
+
     def add(self, other: Baseline) -> None:
         """Add up what the store did to other rows of the same window; their columns stay where they are."""
-        self.lost_rows += other.lost_rows
-        self.repeated_rows += other.repeated_rows
+        self.faults.update(other.faults)
         self.not_comparable.update(other.not_comparable)
 
 
@@ -56,32 +77,114 @@ def point_in_time(store: FeatureStore, service: FeatureService, views: Sequence[
     """
     stored = [view for view in views if not view.on_demand]
     baseline = Baseline(columns={})
-    chunks: dict[str, list[pa.Array]] = {view.column(name): [] for view in stored for name in view.features}
-    if not chunks:
+    if not any(view.features for view in stored):
         return baseline
+    chunks: dict[str, list[pa.Array]] = {view.column(name): [] for view in stored for name in view.features}
+    retrieval = _Retrieval(store, service, views, baseline)
     for start in range(0, log.num_rows, CHUNK_ROWS):
-        rows = log.slice(start, CHUNK_ROWS)
-        retrieved = _retrieve(store, _requested(service, views), _entity_frame(rows, views))
-        positions = _positions(retrieved, rows.num_rows, baseline)
-        for column, parts in chunks.items():
-            parts.extend(retrieved[column].take(positions).chunks)
+        for column, values in retrieval.columns(log.slice(start, CHUNK_ROWS)).items():
+            chunks[column].append(values)
     baseline.columns = {column: _joined(parts) for column, parts in chunks.items()}
     return baseline
 
 
-def _requested(service: FeatureService, views: Sequence[ViewPlan]) -> list[str] | FeatureService:
-    """Give references where they say all; the service itself where views are aliased or their keys renamed."""
-    plain = all(
-        view.alias == view.view.name and all(ours == theirs for theirs, ours in view.join_keys.items())
-        for view in views
-    )
-    if not plain:
-        return service
-    return [f"{view.alias}:{name}" for view in views if not view.on_demand for name in view.features]
+class _Retrieval:
+    """Retrieves chunks of rows from one store, and counts in `baseline` what the store did to them."""
+
+    def __init__(
+        self, store: FeatureStore, service: FeatureService, views: Sequence[ViewPlan], baseline: Baseline
+    ) -> None:
+        self._store = store
+        self._service = service
+        self._views = views
+        self._stored = [view for view in views if not view.on_demand]
+        self._faults = known_faults(store)
+        self._baseline = baseline
+        self._keys = _key_columns(views)
+        self._plain = all(
+            view.alias == view.view.name and all(ours == theirs for theirs, ours in view.join_keys.items())
+            for view in views
+        )
+
+    def columns(self, rows: pa.Table) -> dict[str, pa.Array]:
+        """Give the baseline of a chunk, aligned with its rows."""
+        wanted = {view.alias: self._readable(view) for view in self._stored}
+        found: dict[str, pa.Array] = {}
+        if any(wanted.values()):
+            found = self._from_store(rows, wanted)
+        for view in self._stored:
+            found |= self._put_right(view, rows, wanted[view.alias], found)
+        return found
+
+    def _readable(self, view: ViewPlan) -> list[str]:
+        readable = [name for name in view.features if self._faults.readable(view, name)]
+        # A service that renames is asked for whole, or not at all.
+        whole = self._plain or all(
+            self._faults.readable(other, name) for other in self._stored for name in other.features
+        )
+        return readable if whole else []
+
+    def _from_store(self, rows: pa.Table, wanted: dict[str, list[str]]) -> dict[str, pa.Array]:
+        entities = _entity_frame(rows, self._views)
+        every = [np.arange(len(entities))]
+        if self._faults.joins_keys:
+            every = waves(entities, [list(view.join_keys.values()) for view in self._stored])
+        parts = [self._aligned(entities.iloc[places], rows, places, wanted) for places in every]
+        self._baseline.faults[COLLISION] += sum(len(places) for places in every[1:])
+        back = pa.array(np.argsort(np.concatenate(every)))
+        found = {name: _joined(chunk_column(part[name]) for part in parts) for name in parts[0].column_names}
+        return {name: chunk_column(column if len(parts) == 1 else column.take(back)) for name, column in found.items()}
+
+    def _aligned(self, asked: pd.DataFrame, rows: pa.Table, places: Any, wanted: dict[str, list[str]]) -> pa.Table:
+        """Retrieve some rows, in the order of the asked ones; what was dropped is asked for again, view by view."""
+        asked = asked.assign(**{ROW_ID: np.arange(len(places))})
+        aligned = Alignment(self._retrieve(self._requested(wanted), asked.copy()), asked, self._keys)
+        self._baseline.faults[REPEATED] += aligned.repeated
+        self._baseline.faults[COLLAPSED] += aligned.collapsed
+        self._baseline.faults[LOST] += len(aligned.lost)
+        found = aligned.columns([f"{alias}__{name}" for alias, names in wanted.items() for name in names])
+        views = {alias: names for alias, names in wanted.items() if names}
+        if not len(aligned.lost) or len(views) == 1 or not self._plain:
+            return found
+        lost = _entity_frame(rows.take(pa.array(places[aligned.lost])), self._views)
+        for alias, names in views.items():
+            again = Alignment(self._retrieve([f"{alias}:{name}" for name in names], lost.copy()), lost, self._keys)
+            found = aligned.filled(found, again.columns([f"{alias}__{name}" for name in names]))
+        return found
+
+    def _put_right(
+        self, view: ViewPlan, rows: pa.Table, readable: list[str], found: dict[str, pa.Array]
+    ) -> dict[str, pa.Array]:
+        """Give from the source what the store cannot give, or is known to give wrongly."""
+        unreadable = [name for name in view.features if name not in readable]
+        self._baseline.faults[UNREADABLE] += len(unreadable) * rows.num_rows
+        if self._faults.keeps_ttl(view):
+            return source_columns(self._store, view, rows, unreadable) if unreadable else {}
+        columns = source_columns(self._store, view, rows, view.features)
+        wrong = np.zeros(rows.num_rows, dtype=bool)
+        for name in readable:
+            wrong |= _present(found[view.column(name)]) != _present(columns[view.column(name)])
+        self._baseline.faults[TTL_NOT_KEPT] += int(wrong.sum())
+        return columns
+
+    def _requested(self, wanted: dict[str, list[str]]) -> list[str] | FeatureService:
+        """Give references where they say all; the service itself where views are aliased or their keys renamed."""
+        if not self._plain:
+            return self._service
+        return [f"{alias}:{name}" for alias, names in wanted.items() for name in names]
+
+    def _retrieve(self, requested: list[str] | FeatureService, entities: pd.DataFrame) -> pa.Table:
+        try:
+            job = self._store.get_historical_features(entity_df=entities, features=requested, full_feature_names=True)
+            return job.to_arrow()
+        except Exception as error:
+            text = " ".join(str(error).split())
+            msg = f"the offline store could not give the training baseline: {type(error).__name__}: {text}"
+            raise AuditError(msg) from error
 
 
 def _entity_frame(rows: pa.Table, views: Sequence[ViewPlan]) -> pd.DataFrame:
-    keys = sorted({key for view in views for key in view.join_keys.values()})
+    keys = _key_columns(views)
     request = sorted({name for view in views if view.on_demand for name in view.view.get_request_data_schema()})
     missing = [name for name in keys if name not in rows.column_names]
     if missing:
@@ -91,31 +194,19 @@ def _entity_frame(rows: pa.Table, views: Sequence[ViewPlan]) -> pd.DataFrame:
         )
         raise AuditError(msg)
     columns = {name: rows[name] for name in (*keys, *(name for name in request if name in rows.column_names))}
-    columns["event_timestamp"] = rows[LOG_TIMESTAMP]
+    columns[EVENT_TIMESTAMP] = rows[LOG_TIMESTAMP]
     columns[ROW_ID] = pa.array(range(rows.num_rows), type=pa.int64())
     # A fresh frame for each retrieval: some stores change the one they are given.
     frame: pd.DataFrame = pa.table(columns).to_pandas(integer_object_nulls=True)
     return frame
 
 
-def _retrieve(store: FeatureStore, requested: list[str] | FeatureService, entities: pd.DataFrame) -> pa.Table:
-    try:
-        job = store.get_historical_features(entity_df=entities, features=requested, full_feature_names=True)
-        return job.to_arrow()
-    except Exception as error:
-        text = " ".join(str(error).split())
-        msg = f"the offline store could not give the training baseline: {type(error).__name__}: {text}"
-        raise AuditError(msg) from error
+def _key_columns(views: Sequence[ViewPlan]) -> list[str]:
+    return sorted({key for view in views for key in view.join_keys.values()})
 
 
-def _positions(retrieved: pa.Table, rows: int, baseline: Baseline) -> pa.Array:
-    """Where each logged row's baseline stands in what came back; null where the store dropped the row."""
-    identifiers = retrieved[ROW_ID].combine_chunks().cast(pa.int64()).to_numpy(zero_copy_only=False)
-    positions = np.full(rows, -1, dtype=np.int64)
-    positions[identifiers[::-1]] = np.arange(len(identifiers) - 1, -1, -1)
-    baseline.lost_rows += int((positions < 0).sum())
-    baseline.repeated_rows += len(identifiers) - int((positions >= 0).sum())
-    return pa.array(positions, mask=positions < 0)
+def _present(column: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return np.asarray(pc.is_valid(column))
 
 
 def _joined(parts: Iterable[Any]) -> pa.ChunkedArray:
@@ -126,50 +217,6 @@ def _joined(parts: Iterable[Any]) -> pa.ChunkedArray:
         common = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
         arrays = [array.cast(common) for array in arrays]
     return pa.chunked_array(arrays)
-
-
-def recompute_on_demand(view: ViewPlan, views: Sequence[ViewPlan], log: pa.Table, baseline: Baseline) -> None:
-    """Add the baseline of an on-demand view: its registered transform over the inputs *as they were logged*.
-
-    So a stale input is not blamed on the transform. Where an input was not logged, the outputs cannot be compared,
-    and `baseline.not_comparable` says so.
-    """
-    inputs, missing = _inputs(view, views, log)
-    if missing:
-        reason = f"its input {missing[0]} is not in the log: add it to the feature service"
-        baseline.not_comparable.update({view.column(name): reason for name in view.features})
-        return
-    try:
-        outputs = view.view.transform_arrow(pa.table(inputs))
-        columns = {view.column(name): _as_chunked(outputs[name]) for name in view.features}
-    except Exception as error:  # noqa: BLE001 - a transform is users' code and may raise anything
-        reason = f"its transform fails on the logged inputs: {type(error).__name__}: {' '.join(str(error).split())}"
-        baseline.not_comparable.update({view.column(name): reason for name in view.features})
-        return
-    baseline.columns.update(columns)
-
-
-def _inputs(view: ViewPlan, views: Sequence[ViewPlan], log: pa.Table) -> tuple[dict[str, Any], list[str]]:
-    inputs: dict[str, Any] = {}
-    missing = []
-    for name in view.view.get_request_data_schema():
-        if name in log.column_names:
-            inputs[name] = log[name]
-        else:
-            missing.append(name)
-    aliases = {other.view.name: other.alias for other in views}
-    for projection in view.view.source_feature_view_projections.values():
-        for feature in projection.features:
-            column = f"{aliases.get(projection.name, projection.name)}__{feature.name}"
-            if column in log.column_names:
-                inputs[feature.name] = log[column]
-            else:
-                missing.append(column)
-    return inputs, missing
-
-
-def _as_chunked(column: Any) -> pa.ChunkedArray:
-    return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
 
 
 def any_present(columns: Iterable[pa.ChunkedArray]) -> np.ndarray[Any, np.dtype[np.bool_]]:
