@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skew_ext.auditor import SkewAuditor
     from skew_ext.errors import SkewError
+    from skew_ext.leakage import check_leakage
     from skew_ext.linting import lint
     from skew_ext.log.reading import read_log
     from skew_ext.serving.context import request_context
@@ -29,6 +30,7 @@ _HOMES = {
     "SkewAuditor": "skew_ext.auditor",
     "SkewError": "skew_ext.errors",
     "SkewProvider": "skew_ext.serving.provider",
+    "check_leakage": "skew_ext.leakage",
     "feature_transform": "skew_ext.transform",
     "lint": "skew_ext.linting",
     "read_log": "skew_ext.log.reading",
@@ -43,6 +45,7 @@ __all__ = [
     "SkewError",
     "SkewProvider",
     "__version__",
+    "check_leakage",
     "feature_transform",
     "lint",
     "read_log",

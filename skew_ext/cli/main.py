@@ -16,6 +16,7 @@ from skew_ext.cli.audit import audit
 from skew_ext.cli.db import db
 from skew_ext.cli.demo import demo
 from skew_ext.cli.explain import explain
+from skew_ext.cli.leakage import leakage
 from skew_ext.cli.lint import lint
 from skew_ext.cli.log import log
 from skew_ext.cli.repo import Repo
@@ -63,7 +64,7 @@ def cli(ctx: click.Context, chdir: Path | None, feature_store_yaml: Path | None)
     ctx.obj = Repo(chdir or Path.cwd(), feature_store_yaml)
 
 
-for _command in (demo, lint, explain, audit, log, ship, db, transforms):
+for _command in (demo, lint, explain, audit, leakage, log, ship, db, transforms):
     cli.add_command(_command)
 
 if __name__ == "__main__":

@@ -1,0 +1,526 @@
+"""Leakage on real repos: each leak that is put in is named for what it is, and a clean training set gives nothing."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+from feast import FeatureService
+
+from skew_ext import check_leakage, request_context, training_set_from_log
+from skew_ext.cli.main import cli
+from skew_ext.errors import AuditError, RepoError, SkewError, TrainingSetError
+from skew_ext.leakage import LeakageReport
+from skew_ext.shipping.shipper import Shipper
+from tests.kit import HOUR, MINUTE, NOON, Repo, row
+
+DRIVERS, HOURS, ROWS = 30, 100, 1500
+FEATURES = ["rating", "trips", "city"]
+REFERENCES = [f"stats:{name}" for name in FEATURES]
+
+
+def history(seed: int = 0, late: dict[int, timedelta] | None = None) -> list[dict[str, Any]]:
+    """Make an hourly row for each driver; those of the drivers in `late` are created so much later."""
+    random = np.random.default_rng(seed)
+    return [
+        row(
+            driver,
+            NOON - hour * HOUR,
+            float(random.normal()) if random.random() < 0.9 else None,
+            int(random.integers(0, 50)),
+            f"city {random.integers(0, 5)}",
+            created=NOON - hour * HOUR + (late or {}).get(driver, timedelta(0)),
+        )
+        for driver in range(1, DRIVERS + 1)
+        for hour in range(HOURS)
+    ]
+
+
+def asked(seed: int = 0, rows: int = ROWS) -> pd.DataFrame:
+    """Give entity rows at any second of the history's last 90 hours, and a label that is chance."""
+    random = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "driver": random.integers(1, DRIVERS + 1, rows),
+            "event_timestamp": [NOON - timedelta(seconds=int(each)) for each in random.integers(0, 90 * 3600, rows)],
+            "label": random.integers(0, 2, rows),
+        }
+    )
+
+
+def retrieved(repo: Repo, entities: pd.DataFrame) -> pd.DataFrame:
+    """Retrieve as a training job does; the order of the rows is that of the entities."""
+    job = repo.store.get_historical_features(entities.assign(row=range(len(entities))), REFERENCES)
+    frame: pd.DataFrame = job.to_df().sort_values("row", ignore_index=True).drop(columns="row")
+    return frame
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    made = Repo(tmp_path_factory.mktemp("leakage") / "repo")
+    made.write(history())
+    return made
+
+
+@pytest.fixture(scope="module")
+def training(repo: Repo) -> pd.DataFrame:
+    return retrieved(repo, asked())
+
+
+def latest(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give each row its driver's last values: what a join without time does."""
+    last = pd.DataFrame(history()).sort_values("event_timestamp").groupby("driver").tail(1)
+    return frame.drop(columns=FEATURES).merge(last[["driver", *FEATURES]], on="driver")
+
+
+def check(repo: Repo, frame: Any, **options: Any) -> LeakageReport:
+    return check_leakage(frame, repo.store, **{"label": "label", **options})
+
+
+def codes(report: LeakageReport) -> list[tuple[str, str, str | None]]:
+    return [(finding.severity, finding.code, finding.feature) for finding in report.findings]
+
+
+def test_a_training_set_from_feast_itself_has_no_leak(repo: Repo, training: pd.DataFrame) -> None:
+    report = check(repo, training)
+    assert (report.verdict, report.findings, report.notes) == ("pass", [], [])
+    assert (report.rows, report.checked) == (ROWS, ROWS)
+    assert report.features == {name: f"stats__{name}" for name in FEATURES}
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_clean_training_sets_of_many_repos_have_none(tmp_path: Path, seed: int) -> None:
+    repo = Repo(tmp_path / "repo")
+    repo.write(history(seed))
+    for rows in (1, 20, 400):
+        report = check(repo, retrieved(repo, asked(seed, rows)))
+        assert (report.findings, report.verdict) == ([], "pass")
+
+
+def test_the_latest_values_are_a_join_without_time(repo: Repo, training: pd.DataFrame) -> None:
+    report = check(repo, latest(training))
+    assert codes(report) == [("fail", "joined_without_time", "stats")]
+    finding = report.findings[0]
+    assert finding.features == ("rating", "trips", "city")
+    assert finding.rows > 0.95 * ROWS
+    assert finding.share == finding.rows / ROWS
+    assert finding.ci95 is not None
+    assert finding.ci95[0] < finding.share <= finding.ci95[1]
+    assert len(finding.examples) == 5
+    example = finding.examples[0]
+    assert example["source_event"] == NOON
+    assert {"row", "driver", "event_timestamp", "rating", "rating at its time"} <= set(example)
+
+
+def test_the_last_value_of_each_column_is_a_join_without_time_too(repo: Repo, training: pd.DataFrame) -> None:
+    # pandas' `last` skips nulls: the rating may be of another row than the rest.
+    last = pd.DataFrame(history()).sort_values("event_timestamp").groupby("driver").last().reset_index()
+    report = check(repo, training.drop(columns=FEATURES).merge(last[["driver", *FEATURES]], on="driver"))
+    found = {
+        name: finding.code for finding in report.findings for name in finding.features if finding.severity == "fail"
+    }
+    assert found["trips"] == found["city"] == "joined_without_time"
+    assert found["rating"] in ("joined_without_time", "future_value")
+
+
+@pytest.mark.parametrize("rows", [5, 60])
+def test_a_few_rows_from_the_future_are_found_among_many(repo: Repo, training: pd.DataFrame, rows: int) -> None:
+    chosen = np.random.default_rng(1).choice(
+        np.flatnonzero(training["event_timestamp"] < NOON - 9 * HOUR), rows, replace=False
+    )
+    last = pd.DataFrame(history()).sort_values("event_timestamp").groupby("driver").tail(1).set_index("driver")
+    leaky = training.copy()
+    for name in FEATURES:
+        leaky.loc[chosen, name] = last[name].loc[leaky.loc[chosen, "driver"]].to_numpy()
+    report = check(repo, leaky)
+    assert codes(report) == [("fail", "future_value", "stats")]
+    finding = report.findings[0]
+    assert 0.9 * rows <= finding.rows <= rows
+    assert {example["row"] for example in finding.examples} <= set(chosen.tolist())
+    assert all(example["source_event"] > example["event_timestamp"] for example in finding.examples)  # type: ignore[operator]
+
+
+def test_one_column_of_a_view_from_the_future_is_found_alone(repo: Repo, training: pd.DataFrame) -> None:
+    ahead = retrieved(repo, asked().assign(event_timestamp=lambda frame: frame["event_timestamp"] + 30 * HOUR))
+    random = np.random.default_rng(3)
+    chosen = random.choice(ROWS, 200, replace=False)
+    leaky = training.copy()
+    leaky.loc[chosen, "rating"] = ahead.loc[chosen, "rating"]
+    report = check(repo, leaky)
+    assert codes(report) == [("fail", "future_value", "rating")]
+    assert 100 < report.findings[0].rows <= 200
+
+
+def test_older_values_are_no_leak(repo: Repo, training: pd.DataFrame) -> None:
+    behind = retrieved(repo, asked().assign(event_timestamp=lambda frame: frame["event_timestamp"] - 2 * HOUR))
+    stale = training.copy()
+    stale.loc[:300, FEATURES] = behind.loc[:300, FEATURES]
+    assert check(repo, stale).findings == []
+
+
+@pytest.mark.parametrize("hours", [-5, 5.5])
+def test_local_times_are_told_by_their_offset(repo: Repo, training: pd.DataFrame, hours: float) -> None:
+    local = (training["event_timestamp"] + timedelta(hours=hours)).dt.tz_localize(None)
+    report = check(repo, training.assign(event_timestamp=local))
+    assert [finding.code for finding in report.findings] == ["timestamp_shift"]
+    finding = report.findings[0]
+    assert finding.severity == ("fail" if hours < 0 else "warn")
+    assert f"the values of {'5 h later' if hours < 0 else '5 h 30 min earlier'} than their time" in finding.message
+    assert "are they local, and not UTC?" in finding.message
+    assert finding.rows > 0.9 * ROWS
+
+
+def test_offsets_of_summer_and_winter_are_one_shift(repo: Repo, training: pd.DataFrame) -> None:
+    offset = np.where(np.arange(ROWS) % 5 < 3, 4, 5)
+    local = (training["event_timestamp"] - pd.to_timedelta(offset, unit="h")).dt.tz_localize(None)
+    report = check(repo, training.assign(event_timestamp=local))
+    assert [finding.code for finding in report.findings] == ["timestamp_shift"]
+
+
+def test_times_without_a_zone_that_are_utc_are_a_note(repo: Repo, training: pd.DataFrame) -> None:
+    report = check(repo, training.assign(event_timestamp=training["event_timestamp"].dt.tz_localize(None)))
+    assert report.findings == []
+    assert report.notes == ["'event_timestamp' holds times without a zone: they were taken as UTC, as Feast takes them"]
+
+
+def test_values_that_only_a_later_row_tells_are_known_later(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo")
+    for late, severity in ((range(1, 2), "info"), (range(1, 10), "warn"), (range(1, DRIVERS + 1), "fail")):
+        repo.write(history(late=dict.fromkeys(late, 50 * MINUTE)))
+        report = check(repo, retrieved(repo, asked()))
+        assert codes(report) == [(severity, "known_later", "stats")]
+        expected = len(late) / DRIVERS * 50 / 60
+        assert report.findings[0].share == pytest.approx(expected, rel=0.25)
+        assert "min after, by the median): serving could not have known them" in report.findings[0].message
+        example = report.findings[0].examples[0]
+        assert example["source_created"] > example["event_timestamp"] >= example["source_event"]  # type: ignore[operator]
+
+
+def test_filtered_by_created_time_nothing_is_known_later(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo")
+    repo.write(history(late=dict.fromkeys(range(1, DRIVERS + 1), 50 * MINUTE)))
+    entities = asked()
+    known = []
+    for each in entities.itertuples():
+        rows = [one for one in ROWS_OF_LATE[each.driver] if one["created"] <= each.event_timestamp]
+        best = max(rows, key=lambda one: one["event_timestamp"], default=None)
+        within = best is not None and best["event_timestamp"] >= each.event_timestamp - 2 * HOUR  # type: ignore[operator]
+        known.append({name: best[name] if within and best else None for name in FEATURES})
+    assert check(repo, pd.concat([entities, pd.DataFrame(known)], axis=1)).findings == []
+
+
+ROWS_OF_LATE: dict[Any, list[dict[str, Any]]] = {}
+for _one in history(late=dict.fromkeys(range(1, DRIVERS + 1), 50 * MINUTE)):
+    ROWS_OF_LATE.setdefault(_one["driver"], []).append(_one)
+
+
+def test_created_times_of_a_backfill_say_nothing(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo")
+    loaded = NOON + 48 * HOUR
+    repo.write([{**one, "created": loaded} for one in history()])
+    report = check(repo, retrieved(repo, asked()))
+    assert (report.verdict, codes(report)) == ("pass", [("info", "created_is_backfill", "stats")])
+    # Half of the history was loaded at once, and half came as it happened.
+    cut = NOON - 50 * HOUR
+    repo.write([{**one, "created": max(one["created"], cut)} for one in history()])
+    report = check(repo, retrieved(repo, asked()))
+    assert (report.verdict, codes(report)) == ("pass", [("info", "created_is_backfill", "stats")])
+
+
+def test_preprocessing_is_noted_and_no_leak(repo: Repo, training: pd.DataFrame) -> None:
+    prepared = training.assign(
+        rating=training["rating"].fillna(0.0),
+        trips=(training["trips"] - 25) / 14.4,
+        city=training["city"].map({f"city {each}": each * 3 % 5 for each in range(5)}),
+    )
+    report = check(repo, prepared)
+    assert report.findings == []
+    assert any(note.startswith("rating: ") and note.endswith("nulls are filled, with 0.0") for note in report.notes)
+    for name in ("trips", "city"):
+        assert f"{name} was checked no further: it is a function of the right value" in report.notes
+
+
+def test_values_of_no_row_at_all_are_told_with_both(repo: Repo, training: pd.DataFrame) -> None:
+    wrong = training.copy()
+    wrong.loc[:99, "rating"] = wrong.loc[:99, "rating"] + np.arange(100) / 7 + 0.01
+    report = check(repo, wrong)
+    assert codes(report) == [("warn", "not_point_in_time", "rating")]
+    assert 80 <= report.findings[0].rows <= 100
+    example = report.findings[0].examples[0]
+    assert example["rating"] != example["rating at its time"]
+
+
+def test_rows_lost_gained_and_repeated_are_counted(repo: Repo, training: pd.DataFrame) -> None:
+    entities = training[["driver", "event_timestamp"]]
+    assert check(repo, training, entity_rows=entities).findings == []
+    stranger = training.iloc[[0]].assign(event_timestamp=NOON - 7 * HOUR - MINUTE, driver=3)
+    changed = pd.concat(
+        [training.iloc[5:], training.iloc[[5, 6, 7]], retrieved(repo, stranger[["driver", "event_timestamp", "label"]])]
+    )
+    report = check(repo, changed, entity_rows=pa.Table.from_pandas(entities, preserve_index=False))
+    assert {finding.code: finding.rows for finding in report.findings} == {
+        "rows_lost": 5,
+        "rows_gained": 1,
+        "rows_repeated": 3,
+    }
+    assert report.findings[0].examples[0]["driver"] == entities["driver"].iloc[0]
+    assert report.verdict == "warn"
+
+
+def test_a_store_that_drops_rows_is_caught_by_its_entity_rows(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", offline_store={"type": "dask"})
+    repo.write(history())
+    entities = pd.concat([asked(), asked(1, 40).assign(event_timestamp=NOON + 5 * HOUR)], ignore_index=True)
+    dropped = repo.store.get_historical_features(entities, REFERENCES).to_df()
+    report = check(repo, dropped, entity_rows=entities)
+    assert [(finding.code, finding.rows) for finding in report.findings] == [
+        ("rows_lost", len(entities) - len(dropped))
+    ]
+    assert report.findings[0].rows >= 40
+
+
+def test_copies_of_rows_are_noted(repo: Repo, training: pd.DataFrame) -> None:
+    fine = training.assign(x=np.random.default_rng(0).normal(size=ROWS))
+    notes = check(repo, pd.concat([fine, fine.iloc[:100]])).notes
+    assert len(notes) == 1
+    assert notes[0].startswith(
+        "100 of 1,600 rows are copies of another row in every column, the first of them row 1500"
+    )
+
+
+def test_no_time_a_guessed_time_and_one_time_for_all(repo: Repo, training: pd.DataFrame) -> None:
+    report = check(repo, training.drop(columns="event_timestamp"))
+    assert codes(report) == [("fail", "timestamp_missing", None)]
+    assert report.checked == 0
+    renamed = training.rename(columns={"event_timestamp": "at"})
+    assert codes(check(repo, renamed)) == [("warn", "timestamp_guessed", "at")]
+    assert check(repo, renamed, timestamp="at").findings == []
+    two = check(repo, renamed.assign(seen=renamed["at"]))
+    assert "'at', 'seen' all hold times" in two.findings[0].message
+    snapshot = retrieved(repo, asked().assign(event_timestamp=NOON - HOUR))
+    assert codes(check(repo, snapshot)) == [("warn", "timestamp_constant", "event_timestamp")]
+
+
+def test_times_that_are_null_or_to_come_are_told(repo: Repo, training: pd.DataFrame) -> None:
+    broken = training.copy()
+    broken.loc[:4, "event_timestamp"] = pd.NaT
+    report = check(repo, broken)
+    assert codes(report) == [("warn", "timestamp_null", "event_timestamp")]
+    assert report.checked == ROWS - 5
+    assert any("5 rows lack a key or their time" in note for note in report.notes)
+    early = check(repo, training, clock=lambda: NOON - 45 * HOUR)
+    assert codes(early) == [("warn", "timestamp_in_future", "event_timestamp")]
+    assert early.findings[0].share == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_training_set_made_of_the_log_has_no_leak(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo")
+    repo.write(history())
+    service = repo.store.get_feature_service("scoring")
+    for hour in range(12, 0, -1):
+        repo.materialize(NOON - hour * HOUR)
+        for part in range(6):
+            # Half an hour passes before rows are online: much of what is served is older than what training sees.
+            with request_context(request_id=f"{hour}-{part}", served_at=NOON - hour * HOUR + (part * 11) * MINUTE):
+                repo.store.get_online_features(service, [{"driver": each} for each in range(part + 1, DRIVERS + 4, 6)])
+    Shipper(repo.path / "data/skew/spool").drain()
+    random = np.random.default_rng(0)
+    labels = pd.DataFrame(
+        [
+            {
+                "request_id": f"{hour}-{part}",
+                "row": place,
+                "label": int(random.integers(0, 2)),
+                "observed_at": NOON + HOUR,
+            }
+            for hour in range(12, 0, -1)
+            for part in range(6)
+            for place in range(6)
+        ]
+    )
+    made = training_set_from_log(repo.store, labels, "scoring")
+    report = check(repo, made.table, features=service)
+    assert (report.verdict, report.findings) == ("pass", [])
+    assert report.checked == made.account.rows > 300
+    assert report.features == {f"stats__{name}": f"stats__{name}" for name in FEATURES}
+    assert check(repo, made.to_pandas()).findings == []
+
+
+def test_features_by_reference_by_service_and_by_name_of_the_column(repo: Repo, training: pd.DataFrame) -> None:
+    full = training.rename(columns={name: f"stats__{name}" for name in FEATURES})
+    for features in (
+        None,
+        REFERENCES,
+        [f"stats__{name}" for name in FEATURES],
+        "scoring",
+        repo.store.get_feature_service("scoring"),
+    ):
+        for frame in (training, full):
+            assert len(check(repo, frame, features=features).features) == 3
+    assert check(repo, training, features=["stats:trips"]).features == {"trips": "stats__trips"}
+    stats = repo.store.get_feature_view("stats")
+    alias = FeatureService(name="aliased", features=[stats.with_name("mine").with_join_key_map({"driver": "who"})])
+    repo.store.apply([alias])
+    renamed = full.rename(columns={f"stats__{name}": f"mine__{name}" for name in FEATURES} | {"driver": "who"})
+    report = check(repo, renamed, features=alias)
+    assert (report.findings, len(report.features), report.checked) == ([], 3, ROWS)
+
+
+def test_keys_and_values_of_other_types_are_taken_as_they_are_meant(repo: Repo, training: pd.DataFrame) -> None:
+    others = {
+        "arrow": pa.Table.from_pandas(training, preserve_index=False),
+        "float keys": training.astype({"driver": "float64"}),
+        "narrow": training.astype({"driver": "int32", "rating": "float32", "label": "bool"}),
+        "category": training.astype({"city": "category"}),
+        "nullable": training.convert_dtypes(),
+        "arrow dtypes": training.convert_dtypes(dtype_backend="pyarrow"),
+        "times as text": training.assign(event_timestamp=training["event_timestamp"].map(lambda at: at.isoformat())),
+        "nanoseconds": training.assign(event_timestamp=training["event_timestamp"].astype("datetime64[ns, UTC]")),
+        "another zone": training.assign(event_timestamp=training["event_timestamp"].dt.tz_convert("Asia/Tokyo")),
+        "an index": training.sample(frac=1, random_state=0),
+    }
+    for name, frame in others.items():
+        report = check(repo, frame)
+        assert (report.findings, report.checked, report.notes) == ([], ROWS, []), name
+
+
+def test_mixed_columns_and_names_nearly_right_are_said(repo: Repo, training: pd.DataFrame) -> None:
+    mixed = training.assign(note=pd.Series([1, "a", None] * (ROWS // 3), dtype=object)).rename(
+        columns={"rating": "ratin"}
+    )
+    report = check(repo, mixed)
+    assert report.findings == []
+    assert "values of several types were taken as text: note" in report.notes
+    lost = check(repo, training.rename(columns={"driver": "drivers"}))
+    assert (
+        "'trips' was not checked: stats has it, and the frame lacks its key 'driver' (did you mean 'drivers'?)"
+        in lost.notes
+    )
+    none = check(repo, training[["driver", "event_timestamp", "label"]].assign(ratingg=1.0, x=training["rating"]))
+    assert "no column is named like a feature of the project (did you mean 'rating'?)" in none.notes[0]
+    weighed = check(repo, training.assign(weight=training["label"] + 1, cost=training["label"] + 1), weights="cost")
+    assert weighed.findings == []
+
+
+def test_a_sample_is_said(repo: Repo, training: pd.DataFrame) -> None:
+    report = check(repo, latest(training), sample=200)
+    assert (report.checked, codes(report)) == (200, [("fail", "joined_without_time", "stats")])
+    assert report.notes == ["cells were checked in a sample of 200 of 1,500 rows"]
+
+
+REFUSED: dict[str, tuple[dict[str, Any], type[SkewError], str]] = {
+    "label": ({"label": "lable"}, TrainingSetError, r"no column 'lable', the label \(did you mean 'label'"),
+    "weights": ({"weights": "w"}, TrainingSetError, "no column 'w', the weights"),
+    "reference": ({"features": ["stats:ratin"]}, TrainingSetError, r"no feature 'ratin' \(did you mean 'rating'"),
+    "view": ({"features": ["stat:rating"]}, TrainingSetError, r"no feature view 'stat' in .* \(did you mean"),
+    "no reference": ({"features": ["rating"]}, TrainingSetError, "write it as view:feature"),
+    "service": ({"features": "scorings"}, RepoError, r"no feature service 'scorings'.*did you mean 'scoring'"),
+    "sample": ({"sample": 0}, TrainingSetError, "a sample of 0 rows"),
+    "entity rows": ({"entity_rows": pd.DataFrame({"drivr": [1]})}, TrainingSetError, r"no column 'driver' \(did"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_is_said_in_one_line(repo: Repo, training: pd.DataFrame, case: str) -> None:
+    options, error, message = REFUSED[case]
+    with pytest.raises(error, match=message) as caught:
+        check(repo, training, **options)
+    assert "\n" not in str(caught.value)
+
+
+FRAMES: dict[str, tuple[Any, str]] = {
+    "no rows": (lambda frame: frame.iloc[:0], "the training set has no rows: there is nothing to check"),
+    "no frame": (lambda frame: frame.to_dict(), "pandas DataFrame or a pyarrow Table, not a dict"),
+    "twice": (lambda frame: pd.concat([frame, frame[["city"]]], axis=1), "the column 'city' more than once"),
+    "feature": (lambda frame: frame.drop(columns="city"), "no column 'stats__city' for a feature to check"),
+    "key type": (lambda frame: frame.assign(driver="d"), "join key 'driver' is string .* int64 in the repo"),
+    "no times": (lambda frame: frame.assign(event_timestamp="noon"), "holds no times, such as 'noon'"),
+    "seconds": (lambda frame: frame.assign(event_timestamp=1), "holds no times but int64"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FRAMES)
+def test_a_frame_that_cannot_be_checked_is_refused_in_one_line(repo: Repo, training: pd.DataFrame, case: str) -> None:
+    made, message = FRAMES[case]
+    with pytest.raises(TrainingSetError, match=message):
+        check(repo, made(training), features=REFERENCES)
+
+
+def test_a_store_that_fails_is_an_error_and_no_pass(tmp_path: Path, training: pd.DataFrame) -> None:
+    repo = Repo(tmp_path / "repo")
+    repo.source_path.unlink()
+    with pytest.raises(AuditError, match="the offline store could not give the training baseline"):
+        check(repo, training)
+
+
+def run(repo: Repo, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["-c", str(repo.path), "leakage", *arguments])
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_the_command_reads_files_and_exits_by_what_it_found(
+    repo: Repo, training: pd.DataFrame, tmp_path: Path, kind: str
+) -> None:
+    clean, leaky = tmp_path / f"clean.{kind}", tmp_path / f"leaky.{kind}"
+    for path, frame in ((clean, training), (leaky, latest(training))):
+        frame.to_parquet(path) if kind == "parquet" else frame.to_csv(path, index=False)
+    passed = run(repo, str(clean), "--label", "label", "--entity-rows", str(clean))
+    assert (passed.exit_code, passed.stdout.splitlines()[0][:4]) == (0, "PASS")
+    failed = run(repo, str(leaky), "--label", "label", "--feature-service", "scoring")
+    assert failed.exit_code == 1
+    assert "FAIL  joined_without_time  rating, trips, city" in failed.stdout
+    assert "Remedy: join by time" in failed.stdout
+    document = json.loads(run(repo, str(leaky), "--label", "label", "--json", "-", "--fail-on", "warn").stdout)
+    assert document["schema"] == 1
+    assert document["verdict"] == "fail"
+    assert [finding["code"] for finding in document["findings"]] == ["joined_without_time"]
+    assert {"code", "severity", "feature", "cause", "message", "remedy", "rows", "share", "examples"} <= set(
+        document["findings"][0]
+    )
+    target = tmp_path / "out" / "leaks.json"
+    assert run(repo, str(clean), "--json", str(target), "--feature", "stats:trips").exit_code == 0
+    assert json.loads(target.read_text())["features"] == {"trips": "stats__trips"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing.csv", "--label", "label"], "nothing.csv is not there; there are: broken.parquet, clean.csv"),
+        (["broken.parquet", "--label", "label"], "cannot be read"),
+        (["clean.csv", "--label", "lable"], "did you mean 'label'"),
+        (["clean.csv", "--feature", "stats:trips", "--feature-service", "scoring"], "give one of them"),
+    ],
+)
+def test_the_command_that_cannot_run_says_why_in_one_line(
+    repo: Repo, training: pd.DataFrame, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    training.to_csv(tmp_path / "clean.csv", index=False)
+    result = run(repo, str(tmp_path / arguments[0]), *arguments[1:])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_names_and_values_are_data(tmp_path: Path, repo: Repo, training: pd.DataFrame) -> None:
+    odd = training.assign(**{"[red]x[/]; DROP\x1b[2J": training["label"]})
+    odd.to_parquet(tmp_path / "odd.parquet")
+    result = run(repo, str(tmp_path / "odd.parquet"), "--label", "label")
+    assert "[red]x[/]; DROP\\x1b[2J is the label under other names" in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+def test_the_report_is_plain_data(repo: Repo, training: pd.DataFrame) -> None:
+    report = check(repo, latest(training).assign(copy=training["label"].to_numpy()[::-1]), label=None)
+    frames = report.to_frames()
+    assert frames["findings"]["code"].tolist() == ["joined_without_time"]
+    assert len(frames["examples"]) == 5
+    assert report.notes == ["no label was named: what the features tell of it was not checked"]
+    assert isinstance(datetime.fromisoformat(json.loads(report.to_json())["created_at"]), datetime)
