@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from skew_ext.cli.repo import Repo
+    from skew_ext.settings import SkewSettings
 
 
 @click.command()
@@ -30,10 +31,16 @@ def ship(
       skew -c feature_repo ship --metrics-port 9187
     """
     from skew_ext.errors import LogError
+    from skew_ext.repo import settings_of
     from skew_ext.shipping.metrics import serve_metrics
     from skew_ext.shipping.shipper import Shipper
 
-    shipper = Shipper(repo.settings().spool)
+    store = repo.store()
+    settings = settings_of(store)
+    if not (drain or retry_dead_letters):
+        # A service may start before anything is served, and before the first server has made the spool.
+        _made(settings, store.project)
+    shipper = Shipper(settings.spool)
     if not (drain or retry_dead_letters):
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         if metrics_port is not None:
@@ -49,3 +56,16 @@ def ship(
         f"stored {outcome.stored:,} rows; duplicates {outcome.duplicate:,}, dead letters {outcome.dead_lettered:,}, "
         f"dropped {sum(outcome.dropped.values()):,}"
     )
+
+
+def _made(settings: SkewSettings, project: str) -> None:
+    from skew_ext.errors import SpoolError
+    from skew_ext.serving.opening import make_spool
+
+    try:
+        make_spool(settings, project)
+    except OSError as error:
+        msg = (
+            f"the spool at {settings.spool} cannot be made ({error}): name a folder in skew.spool that can be written"
+        )
+        raise SpoolError(msg) from None

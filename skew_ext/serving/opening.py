@@ -16,9 +16,15 @@ if TYPE_CHECKING:
     from skew_ext.settings import SkewSettings
 
 RETRY_SECONDS = 1.0
-
-
 _SHIPPING = {"destination", "flush_seconds", "sample_rate", "spool_max_hours"}
+"""The settings that the shipper needs: they are kept in the spool."""
+
+
+def make_spool(settings: SkewSettings, project: str) -> SpoolDirectory:
+    """Make the spool of a project, or take the one that is there; SpoolError or OSError if that cannot be."""
+    spool = SpoolDirectory(settings.spool)
+    spool.create(project, settings.model_dump(mode="json", include=_SHIPPING))
+    return spool
 
 
 class Opening:
@@ -52,7 +58,7 @@ class Opening:
             return None
         settings = self._settings
         try:
-            self.spool.create(project, settings.model_dump(mode="json", include=_SHIPPING))
+            make_spool(settings, project)
             writer = writer_for(
                 self.spool,
                 settings.segment_bytes,
