@@ -1,7 +1,8 @@
 """Cell by cell: equal to the bit, equal within a dtype's rounding, or different.
 
 NaN equals NaN and null equals null; NaN is not null. -0.0 and 0.0, and numbers within four units in the last place
-of the served type, differ by rounding only.
+of the served type, differ by rounding only. Sets are equal whatever their order, maps and structs by their entries that
+have a value.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from skew_ext.log.opaque import opened
 
 Mask = npt.NDArray[np.bool_]
 ROUNDING_UNITS = 4
@@ -38,6 +41,8 @@ def compare(served: pa.Array, baseline: pa.Array) -> Comparison:
     A baseline value that the served type cannot hold is different, whatever it is.
     """
     served, baseline = plain(served), plain(baseline)
+    if holds_messages(served, baseline):
+        return _entries(served, baseline)
     converted, held = _in_type(baseline, served.type)
     null_served, null_baseline = is_null(served), is_null(baseline)
     both = ~null_served & ~null_baseline
@@ -49,14 +54,27 @@ def compare(served: pa.Array, baseline: pa.Array) -> Comparison:
     return Comparison(same, rounding)
 
 
-def plain(array: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Give an array in one piece, with dictionaries decoded and large types narrowed."""
+def plain(array: pa.Array | pa.ChunkedArray, *, unordered: bool = False) -> pa.Array:
+    """Give an array in one piece, with dictionaries decoded and large types narrowed.
+
+    With `unordered` its lists are sets: each is put in one order, so that equal sets are equal lists.
+    """
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     narrow = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}.get(array.type)
-    return array if narrow is None else array.cast(narrow)
+    array = array if narrow is None else array.cast(narrow)
+    return _in_one_order(array) if unordered and pa.types.is_list(array.type) else array
+
+
+def _in_one_order(sets: pa.Array) -> pa.Array:
+    ordered = [None if values is None else sorted(set(values), key=_rank) for values in sets.to_pylist()]
+    return pa.array(ordered, type=sets.type)
+
+
+def _rank(value: Any) -> tuple[bool, Any]:
+    return (False, "") if value is None else (True, value)
 
 
 def is_null(array: pa.Array) -> Mask:
@@ -159,7 +177,30 @@ def _nested(served: pa.Array, converted: pa.Array) -> tuple[Mask, Mask]:
     return exact, np.zeros(len(served), dtype=bool)
 
 
+def holds_messages(served: pa.Array, baseline: pa.Array) -> bool:
+    """Say whether a column of the log holds Feast's messages, as it does of maps and structs."""
+    return bool(pa.types.is_binary(served.type) and pa.types.is_nested(baseline.type))
+
+
+def _entries(served: pa.Array, baseline: pa.Array) -> Comparison:
+    ours = (None if value is None else _valued(opened(value)) for value in served.to_pylist())
+    pairs = zip(ours, map(_valued, baseline.to_pylist()), strict=True)
+    same = np.fromiter((_alike(left, right) for left, right in pairs), dtype=bool, count=len(served))
+    return Comparison(same, np.zeros(len(served), dtype=bool))
+
+
+def _valued(value: Any) -> Any:
+    """Give a map, which Arrow may have as a list of pairs, as its entries that have a value: a struct has all keys."""
+    if isinstance(value, list) and value and all(isinstance(each, tuple) for each in value):
+        value = dict(value)
+    if isinstance(value, dict):
+        return {key: _valued(each) for key, each in value.items() if each is not None}
+    return list(map(_valued, value)) if isinstance(value, list) else value
+
+
 def _alike(left: Any, right: Any) -> bool:
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_alike(value, right[key]) for key, value in left.items())
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(_alike, left, right))
     if isinstance(left, float) and isinstance(right, float):

@@ -13,7 +13,7 @@ from skew_ext.audit.causes.cells import NO_TIME
 from skew_ext.audit.cells import compare, plain
 from skew_ext.audit.ttl import TtlCounts
 from skew_ext.auditor.served import FirstServed
-from skew_ext.baseline.evidence import microseconds
+from skew_ext.baseline.evidence import microseconds, unordered
 from skew_ext.baseline.retrieval import any_present
 from skew_ext.schema import LOG_TIMESTAMP, STATUS_SUFFIX, TIMESTAMP_SUFFIX
 
@@ -39,6 +39,7 @@ class ViewCounts:
         self.ttl: TtlCounts | None = None if plan.on_demand else TtlCounts(plan.alias, plan.ttl_microseconds)
         self.first_served = FirstServed(() if plan.on_demand else list(plan.join_keys.values()))
         self.logged: set[str] = set()
+        self._unordered = unordered(plan.view)
 
     @property
     def features(self) -> list[str]:
@@ -60,7 +61,7 @@ class ViewCounts:
 
     def _compare(self, name: str, given: Mask, log: pa.Table, baseline: dict[str, pa.ChunkedArray]) -> Mask:
         column = self.plan.column(name)
-        served, expected = plain(log[column]), plain(baseline[column])
+        served, expected = (plain(side[column], unordered=name in self._unordered) for side in (log, baseline))
         if not given.all():
             served, expected = (array.filter(pa.array(given)) for array in (served, expected))
         compared = compare(served, expected)

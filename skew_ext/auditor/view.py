@@ -19,7 +19,7 @@ from skew_ext.audit.cells import compare, plain
 from skew_ext.audit.findings import SCHEDULE_SLACK, SCHEDULED, FeatureContext
 from skew_ext.audit.parity import Judged, feature_parity, per_cell, time_span
 from skew_ext.auditor.served import first_served_column
-from skew_ext.baseline.evidence import fetch, microseconds
+from skew_ext.baseline.evidence import fetch, microseconds, unordered
 from skew_ext.schema import LOG_TIMESTAMP, STATUS_SUFFIX, TIMESTAMP_SUFFIX, TRANSFORMS
 from skew_ext.serving.resolution import FINGERPRINT_TAG
 
@@ -73,6 +73,7 @@ class ViewAudit:
         self._served_at = microseconds(log[LOG_TIMESTAMP])
         self._asked = {name: _asked(log[plan.column(name) + STATUS_SUFFIX]) for name in self._features}
         self._events = self._served_events()
+        self._unordered = unordered(plan.view)
 
     def run(self) -> ViewResult:
         """Compare, explain, and sum up."""
@@ -85,7 +86,9 @@ class ViewAudit:
 
     def _compare(self, name: str) -> Comparison:
         column, asked = self._plan.column(name), pa.array(self._asked[name])
-        return compare(plain(self._log[column].take(asked)), plain(self._baseline[column].take(asked)))
+        sets = name in self._unordered
+        served, expected = (side[column].take(asked) for side in (self._log, self._baseline))
+        return compare(plain(served, unordered=sets), plain(expected, unordered=sets))
 
     def _served_events(self) -> npt.NDArray[np.int64]:
         events = np.full(self._log.num_rows, NO_TIME)
@@ -113,7 +116,7 @@ class ViewAudit:
             since, until = (0 if ttl is None else max(start - LONGEST, 0)), end + LONGEST
             return Wider(*fetch(self._store, self._plan, self._log.take(pa.array(rows)), since, until))
 
-        return _Explainer(source, rows, searched, precision, cache(wider))
+        return _Explainer(source, rows, searched, precision, self._unordered, cache(wider))
 
     def _judge(self, name: str, rows: Indexes, explainer: _Explainer | None) -> Judged:
         column, chosen = self._plan.column(name), pa.array(rows)
@@ -122,8 +125,8 @@ class ViewAudit:
         if explainer is not None:
             evidence = explainer.evidence(name, rows)
         cells = DifferingCells(
-            served=plain(self._log[column]).take(chosen),
-            baseline=plain(self._baseline[column]).take(chosen),
+            served=plain(self._log[column].take(chosen), unordered=name in self._unordered),
+            baseline=plain(self._baseline[column].take(chosen), unordered=name in self._unordered),
             served_event=events,
             served_at=served_at,
             ttl=self._plan.ttl_microseconds,
@@ -191,35 +194,29 @@ class ViewAudit:
         return 0 if every is None else every // timedelta(microseconds=1)
 
 
+@dataclass(frozen=True)
 class _Explainer:
     """Finds the evidence for cells of one view: the source is read, and searched, once for all of its features."""
 
-    def __init__(
-        self,
-        source: SourceRows,
-        rows: Indexes,
-        searched: dict[str, Indexes],
-        precision: int,
-        wider: Callable[[], Wider],
-    ) -> None:
-        self.source = source
-        self._rows = rows
-        self._searched = searched
-        self._precision = precision
-        self._wider = wider
+    source: SourceRows
+    rows: Indexes
+    searched: dict[str, Indexes]
+    precision: int
+    unordered: set[str]
+    wider: Callable[[], Wider]
 
     def evidence(self, name: str, rows: Indexes) -> Evidence:
         """Give the evidence of one feature for some of the rows."""
-        places = np.searchsorted(self._rows, rows)
-        found = {what: positions[places] for what, positions in self._searched.items()}
+        places = np.searchsorted(self.rows, rows)
+        found = {what: positions[places] for what, positions in self.searched.items()}
         return Evidence(
             source=self.source,
-            values=self.source.values[name],
+            values=plain(self.source.values[name], unordered=name in self.unordered),
             **found,
             numbers=places,
-            precision=self._precision,
+            precision=self.precision,
             feature=name,
-            wider=self._wider,
+            wider=self.wider,
         )
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast import utils
+from feast.types import Set
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ Indexes = npt.NDArray[np.int64]
 Times = npt.NDArray[np.int64]
 NONE = np.int64(np.iinfo(np.int64).min)
 """The time that stands for 'no time'."""
+_WHOLE_NUMBER = r"^[+-]?[0-9]{1,18}$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -142,11 +144,18 @@ def fetch(store: FeatureStore, view: ViewPlan, log: pa.Table, start: int, end: i
         end_date=_EPOCH + timedelta(microseconds=end),
     )
     table = job.to_arrow()
-    codes = _key_codes([log[name] for name in view.join_keys.values()], [table[name] for name in keys], log.num_rows)
+    # By name: a view may list its entities in another order than its columns. Feast's dummy entity has no column.
+    ours = [log[view.join_keys[entity.join_key]] for entity in entities if entity.join_key in view.join_keys]
+    codes = _key_codes(ours, [table[name] for name in keys], log.num_rows, table.num_rows)
     kept = np.flatnonzero(codes.source >= 0)
     names = dict(zip((feature.name for feature in view.view.features), features, strict=True))
     rows = _sorted(table, kept, codes.source[kept], (event_column, created_column), names)
     return rows, codes.log
+
+
+def unordered(view: Any) -> set[str]:
+    """Give the view's features that are sets: their values have no order, and stores give them in any."""
+    return {feature.name for feature in view.features if isinstance(feature.dtype, Set)}
 
 
 def _sorted(
@@ -173,14 +182,16 @@ def _one_piece(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _key_codes(logged: Sequence[Any], source: Sequence[Any], log_rows: int) -> KeyCodes:
-    """Code composite keys column by column; source rows whose key was never logged get -1."""
-    source_rows = len(source[0]) if source else 0
+def _key_codes(logged: Sequence[Any], source: Sequence[Any], log_rows: int, source_rows: int) -> KeyCodes:
+    """Code composite keys column by column; source rows whose key was never logged, or is null, get -1.
+
+    Without a key, as in a view without entities, every row has the same.
+    """
     log_codes, source_codes = np.zeros(log_rows, dtype=np.int64), np.zeros(source_rows, dtype=np.int64)
     for ours, theirs in zip(logged, source, strict=True):
         distinct = pc.unique(ours).combine_chunks() if isinstance(pc.unique(ours), pa.ChunkedArray) else pc.unique(ours)
         here = _index_in(ours, distinct)
-        there = _index_in(theirs.cast(ours.type, safe=False), distinct)
+        there = _index_in(_in_type(theirs, ours.type), distinct)
         both, inverse = np.unique(log_codes * (len(distinct) + 1) + here, return_inverse=True)
         combined = source_codes * (len(distinct) + 1) + there
         found = np.searchsorted(both, combined).clip(max=max(len(both) - 1, 0))
@@ -191,8 +202,15 @@ def _key_codes(logged: Sequence[Any], source: Sequence[Any], log_rows: int) -> K
     return KeyCodes(log_codes, source_codes)
 
 
+def _in_type(keys: Any, kind: pa.DataType) -> Any:
+    if pa.types.is_integer(kind) and (pa.types.is_string(keys.type) or pa.types.is_large_string(keys.type)):
+        # Text that is no number was never looked up.
+        keys = pc.if_else(pc.match_substring_regex(keys, _WHOLE_NUMBER), keys, None)
+    return keys.cast(kind, safe=False)
+
+
 def _index_in(values: Any, distinct: pa.Array) -> Indexes:
-    found = pc.index_in(values, value_set=distinct)
+    found = pc.index_in(values, value_set=distinct, skip_nulls=True)
     found = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
     return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
 

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from feast.type_map import python_values_to_proto_values
+from feast.value_type import ValueType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skew_ext.audit.cells import compare
+from skew_ext.audit.cells import compare, mapped, plain
 
 NAN = float("nan")
 
@@ -80,3 +82,50 @@ def test_rounding_is_a_few_units_in_the_last_place(value: float) -> None:
     for _ in range(9):
         far = float(np.nextafter(far, np.inf))
     assert kinds(pa.array([near, far]), pa.array([value, value])) == "rd"
+
+
+def messages(*values: dict[str, Any] | None) -> pa.Array:
+    """Give maps as the log keeps them: Feast's messages."""
+    found = python_values_to_proto_values(list(values), ValueType.MAP)
+    return pa.array(
+        [None if value is None else each.SerializeToString() for value, each in zip(values, found, strict=True)]
+    )
+
+
+def test_sets_are_the_same_in_any_order() -> None:
+    served, baseline = pa.array([["b", "a"], ["a"], None, []]), pa.array([["a", "b", "a"], ["b"], None, []])
+    ordered = [plain(side, unordered=True) for side in (served, baseline)]
+    assert kinds(ordered[0], ordered[1]) == "sdss"
+    assert kinds(served, baseline) == "ddss"
+
+
+def test_maps_are_the_same_entry_by_entry() -> None:
+    served = messages({"b": 2.5, "a": "x"}, {"a": "x"}, {"a": None, "b": 1}, None)
+    kind = pa.struct({"a": pa.string(), "b": pa.float64()})
+    baseline = [{"a": "x", "b": 2.5}, {"a": "y"}, {"b": 1.0}, None]
+    assert kinds(served, pa.array(baseline, kind)) == "sdss"
+
+
+def test_arrow_maps_are_maps_too() -> None:
+    baseline = pa.array([[("a", "1")], [("a", "2")]], pa.map_(pa.string(), pa.string()))
+    assert kinds(messages({"a": "1"}, {"a": "1"}), baseline) == "sd"
+
+
+@pytest.mark.parametrize(
+    ("values", "changed"),
+    [
+        (pa.array([1.5, None, -2.5]), pa.array([1.0, None, -2.0])),
+        (pa.array([[1.5], None, []], pa.list_(pa.float64())), pa.array([[1.0], None, []], pa.list_(pa.float64()))),
+        (pa.array([[0.5], [1.5, 2.5]]).slice(1), pa.array([[1.0, 2.0]])),
+        (pa.array(["a"]), None),
+    ],
+)
+def test_mapped_changes_numbers_and_lists_of_them(values: pa.Array, changed: pa.Array | None) -> None:
+    assert mapped(values, np.trunc) == changed
+
+
+def test_mapped_changes_timestamps_as_whole_microseconds() -> None:
+    moments = pa.array([1_500_000, None], pa.timestamp("us", "UTC"))
+    assert mapped(moments, lambda times: times // 1_000_000 * 1_000_000) == pa.array(
+        [1_000_000, None], pa.timestamp("us", "UTC")
+    )

@@ -80,7 +80,7 @@ def test_composite_keys_get_one_code(logged: list[tuple[str, int]], rows: list[t
     ours = [pa.chunked_array([pa.array([key[place] for key in logged])]) for place in range(2)]
     kinds = (pa.string(), pa.int64())
     theirs = [pa.chunked_array([pa.array([key[place] for key in rows], kinds[place])]) for place in range(2)]
-    codes = _key_codes(ours, theirs, len(logged))
+    codes = _key_codes(ours, theirs, len(logged), len(rows))
     for place, key in enumerate(rows):
         if key in logged:
             assert codes.source[place] == codes.log[logged.index(key)]
