@@ -13,9 +13,14 @@ import pyarrow as pa
 from skew_ext.audit.causes.cells import NO_TIME
 from skew_ext.audit.parity import lag_of
 from skew_ext.audit.sample import EvenSample
-from skew_ext.model import ViewTtl
+from skew_ext.clock import duration_text
+from skew_ext.model import Finding, ViewTtl
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from skew_ext.model import TtlAdvice
+
     Mask = npt.NDArray[np.bool_]
     Times = npt.NDArray[np.int64]
 
@@ -52,13 +57,17 @@ class TtlCounts:
             self._oldest = max(int(age.max()), self._oldest or int(age.max()))
             self._ages.add(pa.table({"age": age}))
 
-    def summary(self) -> ViewTtl:
-        """Give what was counted.
+    @property
+    def ages(self) -> Times:
+        """The ages of served rows in microseconds; of more than `MOST_AGES`, an even sample."""
+        return np.concatenate([np.zeros(0, np.int64), *(table["age"].to_numpy() for table in self._ages.tables)])
+
+    def summary(self, advice: TtlAdvice | None = None) -> ViewTtl:
+        """Give what was counted, and the TTL that the source asks for.
 
         The matrix sets rows served or absent online against rows inside (training has a value) or outside.
         """
-        tables = self._ages.tables
-        ages: Times = np.concatenate([np.zeros(0, np.int64), *(table["age"].to_numpy() for table in tables)])
+        ages = self.ages
         staleness = lag_of(ages)
         served = self._matrix[SERVED_INSIDE] + self._matrix[SERVED_OUTSIDE]
         return ViewTtl(
@@ -70,7 +79,23 @@ class TtlCounts:
             served_past_ttl=self._past,
             share_past_ttl=self._past / served if served else 0.0,
             staleness_quantiles=_quantiles(ages),
+            recommended=advice,
         )
+
+
+def ttl_findings(ttl: ViewTtl) -> Iterable[Finding]:
+    """Give a finding where values were served past a TTL that is shorter than its source's events allow."""
+    advice, served = ttl.recommended, ttl.matrix.get(SERVED_OUTSIDE, 0)
+    if advice is None or ttl.ttl_seconds is None or not served:
+        return
+    usual = advice.gap["p95"] + advice.arrival.get("p95", 0.0)
+    if ttl.ttl_seconds < usual:
+        message = (
+            f"its TTL of {duration_text(ttl.ttl_seconds)} is shorter than the {duration_text(usual)} in which 95 % of "
+            f"a key's next events come and arrive; {served:,} rows were served where training has none"
+        )
+        remedy = f"a TTL of {duration_text(advice.ttl)}, materialized every {duration_text(advice.materialize_every)}"
+        yield Finding("ttl_too_short", "info", ttl.view, None, message, remedy)
 
 
 def _quantiles(ages: Times) -> dict[str, float]:

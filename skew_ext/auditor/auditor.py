@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from skew_ext.audit.baseline_faults import baseline_fault_findings
@@ -15,6 +16,8 @@ from skew_ext.audit.findings import (
     parity_findings,
     verdict_of,
 )
+from skew_ext.audit.ttl import ttl_findings
+from skew_ext.audit.ttl_advice import ttl_advice
 from skew_ext.auditor.differing import BASELINE_PREFIX
 from skew_ext.auditor.first_pass import FirstPass
 from skew_ext.auditor.merging import Explained
@@ -22,8 +25,9 @@ from skew_ext.auditor.verifying import Verifier
 from skew_ext.auditor.view import ViewAudit
 from skew_ext.auditor.window import WindowLog, checked_window, training_columns
 from skew_ext.baseline.plan import plan_views
+from skew_ext.baseline.source_times import EPOCH, source_times
 from skew_ext.clock import utc_now
-from skew_ext.model import Distribution, FeatureParity, Finding, Parity
+from skew_ext.model import Distribution, FeatureParity, Finding, Parity, ViewTtl
 from skew_ext.repo import feature_service as find_service
 from skew_ext.repo import open_store
 from skew_ext.report import Report
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureStore
 
+    from skew_ext.auditor.parts import Window
     from skew_ext.baseline.plan import ViewPlan
     from skew_ext.clock import Clock
 
@@ -117,6 +122,7 @@ class SkewAuditor:
             with ThreadPoolExecutor(1) as pool:
                 distributions = pool.submit(_distribution, passed, trained)
                 explained = self._explain(passed)
+                ttls = self._ttls(passed, window)
                 distribution = distributions.result()
         features = [
             (counts, name, explained.get(counts.plan.column(name), Explained()))
@@ -127,6 +133,7 @@ class SkewAuditor:
         findings = in_order_of_harm(
             [
                 *(finding for parity, context in parities for finding in parity_findings(parity, context)),
+                *(finding for ttl in ttls for finding in ttl_findings(ttl)),
                 *_transform_findings(views),
                 *baseline_fault_findings(passed.baseline.faults),
                 *baseline_findings(0, 0, _not_compared(passed)),
@@ -144,10 +151,19 @@ class SkewAuditor:
             findings=findings,
             parity=_parity([parity for parity, _ in parities]),
             distribution=distribution,
-            ttl=[counts.ttl.summary() for counts in passed.counts if counts.ttl is not None and counts.compared],
+            ttl=ttls,
             created_at=self._clock(),
             notes=[*log.notes(), *_sample_notes(passed)],
         )
+
+    def _ttls(self, passed: FirstPass, window: Window) -> list[ViewTtl]:
+        """Sum up each stored view's TTL, with the one that its source asks for."""
+        end = (window.end - EPOCH) // timedelta(microseconds=1)
+        return [
+            counts.ttl.summary(ttl_advice(*source_times(self._store, counts.plan, end)))
+            for counts in passed.counts
+            if counts.ttl is not None and counts.compared
+        ]
 
     def _explain(self, passed: FirstPass) -> dict[str, Explained]:
         """Explain the rows that differ, block by block; gives what was found by feature."""
