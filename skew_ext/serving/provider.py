@@ -9,9 +9,11 @@ from feast.infra.passthrough_provider import PassthroughProvider
 
 from skew_ext.serving.capture import Capture, Lookup
 from skew_ext.serving.guard import TransformGuard
+from skew_ext.serving.retrieval import checked_retrieval
 from skew_ext.settings import SkewSettings, settings_from
 
 if TYPE_CHECKING:
+    from feast.infra.offline_stores.offline_store import RetrievalJob
     from feast.online_response import OnlineResponse
     from feast.repo_config import RepoConfig
 
@@ -24,7 +26,7 @@ class LookupLogger:
 
     def __init__(self, settings: SkewSettings) -> None:
         self.settings = settings
-        self.guard = TransformGuard(settings.on_transform_mismatch)
+        self.guard = TransformGuard(settings.on_transform_mismatch, settings.spool)
         self.capture = Capture(settings, self.guard)
         self.after = self.capture.record
 
@@ -35,7 +37,7 @@ class LookupLogger:
         except Exception:  # noqa: BLE001 - a request that Feast cannot resolve either gets Feast's own error
             return
         if schema.transforms:
-            self.guard.check(schema)
+            self.guard.check(schema, lookup.registry)
 
 
 def repo_settings(config: RepoConfig, **overrides: Any) -> SkewSettings:
@@ -99,3 +101,7 @@ class SkewProvider(PassthroughProvider):
         )
         self.lookups.after(lookup, response)
         return response
+
+    def get_historical_features(self, *args: Any, **kwargs: Any) -> RetrievalJob:
+        """Retrieve as Feast does, with the transforms checked as at serving. Arguments and result are Feast's."""
+        return checked_retrieval(super().get_historical_features(*args, **kwargs), self.lookups.guard)

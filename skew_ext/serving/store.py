@@ -10,12 +10,14 @@ from feast import FeatureStore
 from skew_ext.serving.capture import Lookup
 from skew_ext.serving.context import current, request_context
 from skew_ext.serving.provider import LookupLogger, SkewProvider, repo_settings
+from skew_ext.serving.retrieval import checked_retrieval
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from feast import FeatureService
+    from feast.infra.offline_stores.offline_store import RetrievalJob
     from feast.online_response import OnlineResponse
 
 
@@ -88,6 +90,18 @@ class LoggedFeatureStore(FeatureStore):
             response = await super().get_online_features_async(*arguments)
             self._lookups.after(lookup, response)
             return response
+
+    def get_historical_features(self, *args: Any, **kwargs: Any) -> RetrievalJob:
+        """Retrieve as Feast does, with the transforms checked as at serving. Arguments and result are Feast's."""
+        job = super().get_historical_features(*args, **kwargs)
+        return job if isinstance(self._get_provider(), SkewProvider) else checked_retrieval(job, self._lookups.guard)
+
+    @property
+    def transform_mismatches(self) -> dict[str, int]:
+        """How many lookups and retrievals of this process met a transform that is not the registered one, by view."""
+        provider = self._get_provider()
+        lookups = provider.lookups if isinstance(provider, SkewProvider) else self._lookups
+        return lookups.guard.mismatches.totals()
 
     def _context(self, request_id: str | None) -> AbstractContextManager[Any]:
         outer = current()

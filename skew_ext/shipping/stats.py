@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from skew_ext.serving.counters import DROP_REASONS, lost_rows, read_counters
+from skew_ext.serving.mismatches import read_mismatches
 from skew_ext.serving.spool import SpoolDirectory
 from skew_ext.shipping.ledger import Ledger
 from skew_ext.shipping.reader import WriterReader, waiting_rows
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 class LogStats:
     """Counts of entity rows since the spool was made.
 
-    No sides of the law: `conflicts`, stored rows that contradict others of their request id; and `pruned`, rows that
-    were stored and that the shipper has deleted since, by reason.
+    No sides of the law: `conflicts`, stored rows that contradict others of their request id; `pruned`, rows that
+    were stored and that the shipper has deleted since, by reason; and `transform_mismatches`, lookups and retrievals
+    that met a shared transform which is not the registered one, by view.
     """
 
     accepted: int
@@ -35,6 +37,7 @@ class LogStats:
     in_spool: int
     conflicts: int = 0
     pruned: dict[str, int] = field(default_factory=dict)
+    transform_mismatches: dict[str, int] = field(default_factory=dict)
 
     @property
     def unaccounted(self) -> int:
@@ -84,4 +87,5 @@ def log_stats(path: Path) -> LogStats:
         in_spool=waiting,
         conflicts=ledger.outcome.conflicts,
         pruned=ledger.outcome.pruned,
+        transform_mismatches=read_mismatches(path),
     )

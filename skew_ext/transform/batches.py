@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import pyarrow as pa
@@ -13,6 +13,24 @@ from skew_ext.transform.types import Column, ColumnType
 from skew_ext.transform.writing import to_arrow, to_numpy, to_pandas
 
 Batch = TypeVar("Batch")
+
+
+class ArrowColumns(Mapping[str, Any]):
+    """The columns of an Arrow table, as Feast's python mode takes them: what is not asked for is not converted."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        # Of two columns of one name the later counts, as in the dict that Feast makes of a table.
+        self._places = {name: place for place, name in enumerate(table.column_names)}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._table.column(self._places[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 def _is_frame(batch: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from skew_ext.errors import TransformError, nearest
 from skew_ext.transform import batches
+from skew_ext.transform.batches import ArrowColumns
 from skew_ext.transform.fingerprint import Manifest, manifest_of
 from skew_ext.transform.parameters import Parameters, parameters_of
 from skew_ext.transform.reading import read_column
 from skew_ext.transform.types import Array, Column, ColumnType, column_type
-from skew_ext.transform.writing import ColumnList, check_output, scatter, to_python
+from skew_ext.transform.writing import ColumnList, check_output, scatter, to_arrow, to_python
 
 if TYPE_CHECKING:
     from feast import FeatureView, OnDemandFeatureView, RequestSource
@@ -60,7 +61,7 @@ class FeatureTransform(Protocol[P, R_co]):
         """Compute on one row of Python values; None is null."""
         ...
 
-    def on_demand(self, columns: Mapping[str, Sequence[Any]], names: Mapping[str, str]) -> dict[str, list[Any]]:
+    def on_demand(self, columns: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
         """Compute on the columns that Feast's python mode hands over; registered sources call this."""
         ...
 
@@ -161,11 +162,15 @@ class Contract:
         columns = self._read(row.keys(), lambda name: [row[name]])
         return {name: to_python(column, self.output_types[name])[0] for name, column in self.compute(columns).items()}
 
-    def on_demand(self, columns: Mapping[str, Sequence[Any]], names: Mapping[str, str]) -> dict[str, list[Any]]:
-        """Compute on Feast's columns; `names` gives, for an input, the column that carries it where that is longer."""
+    def on_demand(self, columns: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+        """Compute on Feast's columns; `names` gives, for an input, the column that carries it where that is longer.
+
+        Of `ArrowColumns` the outputs are Arrow arrays, else lists.
+        """
         found = {name: names[name] if names.get(name) in columns else name for name in self.input_types}
         read = self._read(columns.keys() | found.keys(), lambda name: columns[found[name]])
-        return {name: ColumnList(column, self.output_types[name]) for name, column in self.compute(read).items()}
+        made: Callable[[Column, ColumnType], Any] = to_arrow if isinstance(columns, ArrowColumns) else ColumnList
+        return {name: made(column, self.output_types[name]) for name, column in self.compute(read).items()}
 
     def on_demand_feature_view(
         self, *, name: str, sources: list[FeatureView | FeatureViewProjection | RequestSource], **feast: Any

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
 from feast import FeatureView, Field, OnDemandFeatureView, RequestSource, types
 from feast.feature_view_projection import FeatureViewProjection
 from feast.transformation.python_transformation import PythonTransformation
 
 from skew_ext.errors import TransformError, nearest
-from skew_ext.transform.registered import FINGERPRINT_TAG, TRANSFORM_TAG, VERSION_TAG, registered_text
+from skew_ext.transform.batches import ArrowColumns
+from skew_ext.transform.registered import (
+    FINGERPRINT_TAG,
+    TRANSFORM_TAG,
+    VERSION_TAG,
+    registered_manifest,
+    registered_text,
+)
 from skew_ext.transform.types import ColumnType
 
 if TYPE_CHECKING:
     from skew_ext.transform.contract import Contract
 
-__all__ = ["FINGERPRINT_TAG", "TRANSFORM_TAG", "VERSION_TAG", "feast_type", "importable", "on_demand_feature_view"]
+__all__ = [
+    "FINGERPRINT_TAG",
+    "TRANSFORM_TAG",
+    "VERSION_TAG",
+    "feast_type",
+    "importable",
+    "on_arrow_columns",
+    "on_demand_feature_view",
+]
 
 Source = FeatureView | FeatureViewProjection | RequestSource
 
@@ -36,10 +53,15 @@ _OURS: Final = (
 class SharedTransformation(PythonTransformation):
     """Feast's python mode, with the outputs as declared: Feast would guess them from a sample's values.
 
-    Out of the registry the view comes with a plain `PythonTransformation`, which does the same at retrieval.
+    Offline it hands over Arrow columns. Out of the registry the view comes with a plain `PythonTransformation`, which
+    gives the same by way of Python lists; `on_arrow_columns` puts this one in its place.
     """
 
     declared: list[Field]
+
+    def transform_arrow(self, pa_table: pa.Table, features: list[Field]) -> pa.Table:  # noqa: ARG002 - Feast's signature
+        """Compute on the columns of a table."""
+        return pa.table(self.udf(ArrowColumns(pa_table)))
 
     def infer_features(self, *_: Any, **__: Any) -> list[Field]:
         """Give the declared outputs."""
@@ -69,6 +91,25 @@ def on_demand_feature_view(
     )
 
 
+def on_arrow_columns(view: OnDemandFeatureView) -> OnDemandFeatureView:
+    """Give a registered view whose historical retrieval runs on Arrow columns; another's as it is."""
+    plain = view.feature_transformation
+    if TRANSFORM_TAG not in view.tags or not isinstance(plain, PythonTransformation):
+        return view
+    if isinstance(plain, SharedTransformation) or registered_manifest(plain.udf_string) is None:
+        return view
+    faster = copy.copy(view)
+    faster.projection = view.projection
+    faster.feature_transformation = _shared(plain.udf, plain.udf_string)
+    return faster
+
+
+def _shared(udf: Any, text: str) -> SharedTransformation:
+    transformation = SharedTransformation(udf=udf, udf_string=text)
+    assert isinstance(transformation, SharedTransformation)  # noqa: S101 - Feast's __new__ is typed by its base
+    return transformation
+
+
 def importable(contract: Contract) -> bool:
     """Say whether another process finds the function by its name: no lambda, no inner one, none of a notebook."""
     module, _, name = contract.reference.partition(":")
@@ -96,9 +137,7 @@ def _transformation(contract: Contract, names: Mapping[str, str]) -> SharedTrans
     text = registered_text(contract.reference, contract.version, contract.manifest, names)
     namespace: dict[str, Any] = {"__name__": "shared_transform"}
     exec(text, namespace)  # noqa: S102 - our own text, run as Feast will run it
-    transformation = SharedTransformation(udf=namespace["shared_transform"], udf_string=text)
-    assert isinstance(transformation, SharedTransformation)  # noqa: S101 - Feast's __new__ is typed by its base
-    return transformation
+    return _shared(namespace["shared_transform"], text)
 
 
 def _carriers(contract: Contract, sources: list[Source]) -> dict[str, str]:

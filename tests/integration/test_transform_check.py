@@ -112,7 +112,8 @@ def test_every_way_agrees_to_the_bit(folder: Path, redis_db: RedisServer, name: 
     assert checked.findings == []
     assert checked.paths == [
         *("row", "dict", "pyarrow", "pandas"),
-        *("feast offline (duckdb)", "feast online (sqlite)", "feast online (redis)"),
+        *("feast offline (duckdb)", "feast offline (duckdb, arrow columns)"),
+        *("feast online (sqlite)", "feast online (redis)"),
     ]
     assert checked.rows > 80
     with redis_db.client() as client:

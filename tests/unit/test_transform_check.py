@@ -247,6 +247,7 @@ def test_package_is_imported_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     importlib.invalidate_caches()
     assert [found.reference for found in find_transforms(str(inner))] == ["outer_library.inner.one:same"]
     assert [found.reference for found in find_transforms("outer_library")] == ["outer_library.inner.one:same"]
+    assert [found.reference for found in find_transforms(str(inner / "one.py"))] == ["outer_library.inner.one:same"]
 
 
 def test_missing_tools_are_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -54,6 +55,8 @@ def check_transform(
         Hypothesis or DuckDB is not installed, or Feast cannot make the repo.
     """
     need_tools()
+    if feast:  # before warnings are silenced: Feast sets filters of its own as it is imported
+        importlib.import_module("skew_ext.transform.checking.feast_paths")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numpy's at the edges of arithmetic, and Feast's own
         return _checked(contract, examples, redis, feast=feast)
@@ -139,6 +142,7 @@ def _said(contract: Contract) -> Iterator[None]:
 def _feast_ways(repo: FeastRepo) -> Iterator[tuple[str, str, Callable[[Sequence[Row]], Results]]]:
     names = iter(repo.paths)
     yield "feast_offline", next(names), repo.offline
+    yield "feast_offline", next(names), partial(repo.offline, arrow=True)
     for store in repo.stores:
         yield "feast_online", next(names), partial(repo.online, store=store)
 

@@ -43,8 +43,9 @@ def _modules(target: str) -> Iterator[ModuleType]:
     if path.is_dir():
         yield from _package(path.resolve()) if (path / "__init__.py").is_file() else _folder(path.resolve())
     elif path.suffix == ".py" and path.is_file():
-        _look_in(path.resolve().parent)
-        yield _imported(path.stem)
+        root, name = _rooted(path.resolve().parent, path.stem)
+        _look_in(root)
+        yield _imported(name)
     elif path.suffix != ".py" and all(part.isidentifier() for part in target.split(".")):
         module = _imported(target)
         yield module
@@ -54,9 +55,7 @@ def _modules(target: str) -> Iterator[ModuleType]:
 
 
 def _package(folder: Path) -> Iterator[ModuleType]:
-    root, name = folder.parent, folder.name
-    while (root / "__init__.py").is_file():
-        root, name = root.parent, f"{root.name}.{name}"
+    root, name = _rooted(folder.parent, folder.name)
     _look_in(root)
     module = _imported(name)
     if folder not in [Path(place).resolve() for place in module.__path__]:
@@ -65,6 +64,13 @@ def _package(folder: Path) -> Iterator[ModuleType]:
         )
     yield module
     yield from _below(module)
+
+
+def _rooted(folder: Path, name: str) -> tuple[Path, str]:
+    """Give the folder to import from, and the dotted name there, of what stands in `folder`."""
+    while (folder / "__init__.py").is_file():
+        folder, name = folder.parent, f"{folder.name}.{name}"
+    return folder, name
 
 
 def _folder(folder: Path) -> Iterator[ModuleType]:

@@ -24,7 +24,7 @@ from feast.type_map import python_values_to_proto_values
 
 from skew_ext.transform.checking.paths import Results, Row, as_table, results
 from skew_ext.transform.contract import Contract
-from skew_ext.transform.on_demand import feast_type
+from skew_ext.transform.on_demand import feast_type, on_arrow_columns
 from skew_ext.transform.reading import read_column
 from skew_ext.transform.writing import to_python
 
@@ -54,14 +54,24 @@ class FeastRepo:
     @property
     def paths(self) -> list[str]:
         """The names of the ways through Feast."""
-        return ["feast offline (duckdb)", *(f"feast online ({name})" for name in self.stores)]
+        return [
+            "feast offline (duckdb)",
+            "feast offline (duckdb, arrow columns)",
+            *(f"feast online ({name})" for name in self.stores),
+        ]
 
-    def offline(self, rows: Sequence[Row]) -> Results:
-        """Give what Feast's historical retrieval gives for rows, from the DuckDB store."""
+    def offline(self, rows: Sequence[Row], *, arrow: bool = False) -> Results:
+        """Give what Feast's historical retrieval gives for rows, from the DuckDB store.
+
+        By Python lists, as plain Feast runs it, or with `arrow` by Arrow columns, as in SkewProvider.
+        """
         self._write(rows)
         asked = pd.DataFrame({_KEY: range(len(rows)), "event_timestamp": pd.Series([_NOON] * len(rows))})
-        retrieved = self.stores["sqlite"].get_historical_features(asked, self._features).to_arrow()
-        return results(self._contract, retrieved.sort_by(_KEY))
+        job = self.stores["sqlite"].get_historical_features(asked, self._features)
+        if arrow:
+            views = job.on_demand_feature_views
+            views[:] = [on_arrow_columns(view) for view in views]
+        return results(self._contract, job.to_arrow().sort_by(_KEY))
 
     def online(self, rows: Sequence[Row], store: str) -> Results:
         """Give what Feast's online retrieval gives for rows."""
