@@ -16,6 +16,7 @@ from skew_ext.audit.findings import (
     parity_findings,
     verdict_of,
 )
+from skew_ext.audit.impact import DEFAULT_THRESHOLD, ImpactCounts, Model
 from skew_ext.audit.ttl import ttl_findings
 from skew_ext.audit.ttl_advice import ttl_advice
 from skew_ext.auditor.differing import BASELINE_PREFIX
@@ -78,6 +79,8 @@ class SkewAuditor:
         model_version: str | None = None,
         sample: int | float | None = None,  # noqa: PYI041 - they mean two things
         *,
+        model: Model | None = None,
+        threshold: float = DEFAULT_THRESHOLD,
         progress: Callable[[str], None] | None = None,
     ) -> Report:
         """Compare each cell served in [start, end) with what training gets for the same key and time.
@@ -95,6 +98,11 @@ class SkewAuditor:
         sample
             At most this many rows, or, as a float up to 1, this share of the entity keys; None for all. Keys are
             chosen by their hash, the same ones each time, and every lookup of a chosen key is audited.
+        model
+            Gives a score for each row of a frame: the report's `impact` then says what the differing cells did to its
+            decisions. The frame has a column `view__feature` for each feature, and the request data by its names.
+        threshold
+            A score from this on is a yes.
         progress
             Called with the name of each step as it begins.
 
@@ -115,13 +123,14 @@ class SkewAuditor:
         # Asked of before the long work: a training set that does not fit is said at once.
         trained = training_columns(training_set, [view.column(name) for view in views for name in view.features])
         log = WindowLog(self._store, views, window, sample)
+        impact = None if model is None else ImpactCounts(model, threshold)
         with closing(FirstPass(self._store, service, views)) as passed:
             passed.run(log.parts(), say)
             log.require(passed.rows)
             say("explaining what differs, and distributions")
             with ThreadPoolExecutor(1) as pool:
                 distributions = pool.submit(_distribution, passed, trained)
-                explained = self._explain(passed)
+                explained = self._explain(passed, impact)
                 ttls = self._ttls(passed, window)
                 distribution = distributions.result()
         features = [
@@ -154,6 +163,7 @@ class SkewAuditor:
             ttl=ttls,
             created_at=self._clock(),
             notes=[*log.notes(), *_sample_notes(passed)],
+            impact=None if impact is None else impact.summary(passed.rows),
         )
 
     def _ttls(self, passed: FirstPass, window: Window) -> list[ViewTtl]:
@@ -165,19 +175,31 @@ class SkewAuditor:
             if counts.ttl is not None and counts.compared
         ]
 
-    def _explain(self, passed: FirstPass) -> dict[str, Explained]:
+    def _explain(self, passed: FirstPass, impact: ImpactCounts | None) -> dict[str, Explained]:
         """Explain the rows that differ, block by block; gives what was found by feature."""
         explained: dict[str, Explained] = defaultdict(Explained)
         verifier = Verifier(self._store)
         for rows, given in passed.blocks():
             baseline = verifier.verified([counts.plan for counts in passed.counts], rows, given)
+            judged = []
             for counts in passed.counts:
                 result = ViewAudit(self._store, counts.plan, rows, baseline).run()
+                judged += result.judged
                 for parity, context in zip(result.parities, result.contexts, strict=True):
                     explained[parity.feature].parities.append(parity)
                     explained[parity.feature].contexts.append(context)
+            if impact is not None:
+                impact.add(rows.select(_inputs(passed, rows)), judged)
         passed.baseline.faults.update(verifier.faults)
         return explained
+
+
+def _inputs(passed: FirstPass, rows: pa.Table) -> list[str]:
+    """Give what a model sees of a row: the service's features, and the request data of its on-demand views."""
+    views = [counts.plan for counts in passed.counts]
+    names = [view.column(name) for view in views for name in view.features]
+    names += [name for view in views if view.on_demand for name in view.view.get_request_data_schema()]
+    return [name for name in dict.fromkeys(names) if name in rows.column_names]
 
 
 def _sample_notes(passed: FirstPass) -> Iterable[str]:

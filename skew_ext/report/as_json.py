@@ -40,6 +40,7 @@ def document(report: AuditReport) -> dict[str, Any]:
         },
         "ttl": {one.view: _ttl(one) for one in report.ttl},
         "distribution": report.distribution,
+        "impact": report.impact,
         "findings": report.findings,
         "notes": report.notes,
     }
