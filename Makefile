@@ -1,4 +1,5 @@
-# make demo: the main job, on real data.   make test: every test.   make lint: what has to be clean.   make clean
+# make demo: the main job, on real data.   make test: every test.   make lint: what has to be clean.
+# make docs: the pages of docs/ that are generated from the code.   make clean
 #
 # Each makes .venv first, with PYTHON, at the versions of constraints.txt. ARGS is passed on: make test ARGS='-k ttl'.
 
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 PINS := pyproject.toml constraints.txt
 SUPPORTED = import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 
-.PHONY: demo test lint clean constraints
+.PHONY: demo test lint docs clean constraints
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -22,6 +23,9 @@ lint: $(VENV)/dev.stamp
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+docs: $(VENV)/dev.stamp
+	@$(BIN)/python -m tests.reference
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'pass' || { echo "skew_ext needs Python 3.10 to 3.13, and $(PYTHON) does not run; name one: make PYTHON=python3.11" >&2; exit 1; }

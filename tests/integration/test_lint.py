@@ -19,11 +19,11 @@ from skew_ext import lint
 from skew_ext.audit.causes import CAUSES
 from skew_ext.cli.main import cli
 from skew_ext.errors import RepoError, SettingsError
-from skew_ext.linting.pages import page, reference
+from skew_ext.linting.pages import page
 from skew_ext.linting.report import LintReport
 from skew_ext.linting.rule import Example
 from skew_ext.linting.rules import BY_CODE, RULES
-from tests.flights import PROJECT, build_sources, copy_repo
+from tests.flights import build_sources, copy_repo
 from tests.flights import run as run_in
 from tests.lint_repos import applied, build
 
@@ -347,12 +347,6 @@ def test_explain(tmp_path: Path, skew: Callable[..., Result]) -> None:
     wrong = skew(tmp_path, "explain", "SKW0O3")
     assert (wrong.exit_code, wrong.stderr.count("\n")) == (COULD_NOT_RUN, 1)
     assert "did you mean" in wrong.stderr
-
-
-def test_the_reference_is_that_of_the_code() -> None:
-    assert (PROJECT / "docs" / "lint.md").read_text(encoding="utf-8") == reference(), (
-        "run: python -m skew_ext.linting.pages > docs/lint.md"
-    )
 
 
 def test_files_that_define_nothing_are_told_of(tmp_path: Path) -> None:
