@@ -126,7 +126,7 @@ class SkewAuditor:
         impact = None if model is None else ImpactCounts(model, threshold)
         with closing(FirstPass(self._store, service, views)) as passed:
             passed.run(log.parts(), say)
-            log.require(passed.rows)
+            log.require(passed.rows, [name for counts in passed.counts for name in counts.logged])
             say("explaining what differs, and distributions")
             with ThreadPoolExecutor(1) as pool:
                 distributions = pool.submit(_distribution, passed, trained)

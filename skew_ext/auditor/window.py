@@ -23,7 +23,7 @@ from skew_ext.schema import (
 from skew_ext.shipping.stats import log_stats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
 
     import pandas as pd
@@ -52,6 +52,7 @@ class WindowLog:
         self._settings = settings_of(store)
         self._columns = _columns(views)
         self._keys = sorted({key for view in views for key in view.join_keys.values()})
+        self._features = [view.column(name) for view in views for name in view.features]
         self._sample = checked_sample(sample)
         self._chosen: KeySample | None = None
 
@@ -65,10 +66,17 @@ class WindowLog:
             if rows.num_rows:
                 yield rows
 
-    def require(self, rows: int) -> None:
-        """Raise AuditError if there were none."""
+    def require(self, rows: int, logged: Collection[str]) -> None:
+        """Raise AuditError if there were no rows, or if none of the service's features was `logged` in them."""
         if not rows:
             raise AuditError(_no_rows(self._store, self._window))
+        if self._features and not logged:
+            msg = (
+                f"the log has lookups of {self._window.feature_service!r}, and none of its features "
+                f"({', '.join(self._features[:3])}...): it is the log of another project or of another service of this "
+                "name; name the right one under skew.destination"
+            )
+            raise AuditError(msg)
 
     def notes(self) -> list[str]:
         """Say what of the window was not read."""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skew_ext.cli.output import STANDARD_OUTPUT, Moment, console, write_text
+from skew_ext.cli.output import STANDARD_OUTPUT, Moment, Sample, console, write_text
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
+
+    from feast import FeatureStore
 
     from skew_ext.cli.repo import Repo
 
@@ -26,7 +28,7 @@ _RANK = {"pass": 0, "warn": 1, "fail": 2}
 @click.option("--end", required=True, type=Moment(), help="End of the window, not included.")
 @click.option("--training-set", type=click.Path(path_type=Path), help="Parquet or CSV that the model was trained on.")
 @click.option("--model-version", help="Only lookups logged with this model version.")
-@click.option("--sample", type=click.IntRange(min=1), help="Audit at most this many rows, drawn evenly.")
+@click.option("--sample", type=Sample(), help="At most this many rows (100000), or this share of the keys (0.1, 10%).")
 @click.option(
     "--fail-on",
     type=click.Choice(["warn", "fail"]),
@@ -36,6 +38,7 @@ _RANK = {"pass": 0, "warn": 1, "fail": 2}
 )
 @click.option("--html", type=click.Path(), help="Write the report as a page.")
 @click.option("--json", "json_file", help="Write the report as JSON; - is standard output.")
+@click.option("--junit", help="Write the report as JUnit XML, for CI systems; - is standard output.")
 @click.pass_obj
 def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> None:
     """Compare what was served with what training gets for the same keys and times, cell by cell, and say why.
@@ -44,13 +47,22 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
     Example:
       skew audit --feature-service departure_delay \\
         --start 2013-07-22T04:00Z --end 2013-07-25T04:00Z --html report.html
+
+    The exit code is 0 where the verdict is better than --fail-on, 1 where it is not, and 2 where it could not run.
     """
     # Paths are the caller's: made absolute before the repo becomes the working folder.
-    html, json_file, training = (_absolute(options[name]) for name in ("html", "json_file", "training_set"))
+    html, json_file, junit_file, training = (
+        _absolute(options[name]) for name in ("html", "json_file", "junit", "training_set")
+    )
+    if json_file == junit_file == STANDARD_OUTPUT:
+        msg = "--json and --junit cannot both be standard output: give one of them a file"
+        raise click.UsageError(msg)
     from skew_ext.auditor import SkewAuditor
-    from skew_ext.report import terminal
+    from skew_ext.report import junit, terminal
 
-    auditor = SkewAuditor(repo.store())
+    store = repo.store()
+    _without_duckdbs_own_progress(store)
+    auditor = SkewAuditor(store)
     trained = None if training is None else _read_training_set(Path(training))
     with _progress() as say:
         report = auditor.run_audit(
@@ -62,14 +74,25 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
             sample=options["sample"],
             progress=say,
         )
-    if json_file != STANDARD_OUTPUT:
+    if STANDARD_OUTPUT not in (json_file, junit_file):
         terminal.render(report, console())
     if json_file is not None:
         write_text(json_file, report.to_json())
+    if junit_file is not None:
+        write_text(junit_file, junit.dumps(report, options["fail_on"]))
     if html is not None:
         click.echo(f"report: {report.to_html(html)}", err=True)
     if _RANK[report.verdict] >= _RANK[options["fail_on"]]:
         raise SystemExit(EXIT_FINDINGS)
+
+
+def _without_duckdbs_own_progress(store: FeatureStore) -> None:
+    """Keep DuckDB from drawing a progress bar on standard output, where the report goes."""
+    if "DuckDB" in type(store.config.offline_store).__name__:
+        import ibis
+
+        backend: Any = ibis.get_backend()
+        backend.con.execute("SET enable_progress_bar = false")
 
 
 def _absolute(path: Any) -> str | None:

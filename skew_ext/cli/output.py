@@ -38,6 +38,25 @@ class Moment(click.ParamType[datetime]):
         return as_utc(moment)
 
 
+class Sample(click.ParamType["int | float"]):
+    """A number of rows, or a share of the entity keys: 100000, 0.1 or 10%."""
+
+    name = "rows|share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
+        """Give rows as an int, a share as a float up to 1."""
+        if isinstance(value, int | float):
+            return value
+        text = str(value).strip().replace(",", "").replace("_", "")
+        try:
+            sample = float(text[:-1]) / 100 if text.endswith("%") else float(text) if "." in text else int(text)
+        except ValueError:
+            sample = 0
+        if not (0 < sample <= 1 if isinstance(sample, float) else sample >= 1):
+            self.fail(f"{value!r} is no sample: write rows (100000) or a share of the keys (0.1, 10%)", param, ctx)
+        return sample
+
+
 def write_text(target: str, text: str) -> None:
     """Write to a file, or to standard output where the target is `-`."""
     if target == STANDARD_OUTPUT:
