@@ -64,6 +64,7 @@ def _reduced(
 ) -> Mapping[str, Array]:
     if family == "count":
         return {family: counts}
+    column, ranges = column.narrowed(ranges)
     if not len(column.data):
         return dict.fromkeys(functions, np.zeros(len(counts), dtype=column.kind.dtype))
     if family == _TOTAL:

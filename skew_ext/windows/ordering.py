@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from skew_ext.transform.types import Column, ColumnType
 from skew_ext.windows.definition import Definition, WindowedAggregate, microseconds
 from skew_ext.windows.ranges import Integers, Ranges, pairs, search
-from skew_ext.windows.reading import Rows, absent
+from skew_ext.windows.reading import Flags, Rows, absent
 
 Array = npt.NDArray[Any]
 _INT64: Final = np.iinfo(np.int64)
@@ -63,6 +63,19 @@ class ColumnHistory:
         arrived = self.arrived[positions] <= as_of[questions]
         return Ranges(low, middle, questions[arrived], positions[arrived])
 
+    def narrowed(self, ranges: Ranges) -> tuple[ColumnHistory, Ranges]:
+        """Give the values that lie in a window at all, and the same ranges among them; all, where most do."""
+        rises = np.bincount(ranges.low, minlength=len(self.data) + 1)
+        falls = np.bincount(ranges.high, minlength=len(self.data) + 1)
+        held = np.cumsum(rises - falls)[:-1] > 0
+        held[ranges.positions] = True
+        if 2 * np.count_nonzero(held) > len(held):
+            return self, ranges
+        # What lies in no window leaves no gap in one: ranges stay ranges.
+        places = np.concatenate(([0], np.cumsum(held)))
+        fewer = Ranges(places[ranges.low], places[ranges.high], ranges.questions, places[ranges.positions])
+        return replace(self, data=self.data[held]), fewer
+
 
 class History:
     """The events that count, sorted once, and the keys of the entity rows that are asked for."""
@@ -70,6 +83,8 @@ class History:
     def __init__(self, definition: Definition, events: Rows, entities: Rows) -> None:
         events = counted(definition, events)
         keys, self.asked = _key_codes(events.keys, entities.keys)
+        wanted = _wanted(definition, events.times, keys, entities.times, self.asked)
+        events, keys = events.take(wanted), keys[wanted]
         order = np.lexsort((events.times, keys))
         self._definition = definition
         self._events, self._keys = events.take(order), keys[order]
@@ -129,6 +144,15 @@ def _key_codes(events: Mapping[str, Column], entities: Mapping[str, Column]) -> 
         combined = mixed.astype(np.int64)
     assert combined is not None  # noqa: S101 - a definition has a key
     return combined[:size], combined[size:]
+
+
+def _wanted(definition: Definition, times: Integers, keys: Integers, as_of: Integers, asked: Integers) -> Flags:
+    """Say which events may lie in a window: those of a key that is asked for, in reach of the times asked for."""
+    if not len(as_of):
+        return np.zeros(len(times), dtype=np.bool_)
+    known = np.zeros(int(max(keys.max(initial=0), asked.max())) + 1, dtype=np.bool_)
+    known[asked] = True
+    return np.asarray(known[keys] & (times >= as_of.min() - definition.reach) & (times <= as_of.max()))
 
 
 def _tie_breakers(definition: Definition, events: Rows, name: str) -> list[Integers]:

@@ -110,6 +110,29 @@ def test_an_event_delivered_twice_counts_once_where_it_has_an_id() -> None:
     assert both_ways(declared(count, event_id="shop"), frame, 1, NOON) == {"n": 2}  # another payload, another event
 
 
+def test_zeros_of_both_signs_are_one_value_in_two_forms() -> None:
+    shape: dict[str, Any] = {"look_back": HOUR, "column": "amount"}
+    functions = ("count_distinct", "min", "max", "sum", "mean", "first", "last")
+    definition = declared(*(WindowedAggregate(function, function, **shape) for function in functions))
+    for amounts in ((0.0, -0.0), (-0.0, 0.0)):
+        found = both_ways(definition, events(*((1, NOON, amount) for amount in amounts)), 1, NOON)
+        assert [repr(found[function]) for function in functions] == ["1", "-0.0", "0.0", "0.0", "0.0", "-0.0", "0.0"]
+    negative = both_ways(definition, events((1, NOON, -0.0)), 1, NOON)
+    assert [repr(negative[function]) for function in functions] == ["1", "-0.0", "-0.0", "0.0", "0.0", "-0.0", "-0.0"]
+
+
+def test_what_is_asked_decides_what_is_read_and_never_what_is_found() -> None:
+    definition = declared(
+        WindowedAggregate("n", "count", HOUR), WindowedAggregate("most", "max", HOUR, column="amount")
+    )
+    random = np.random.default_rng(3)
+    moments = [NOON + timedelta(minutes=int(minute)) for minute in random.integers(0, 3000, 400)]
+    frame = events(*((int(random.integers(1, 5)), moment, float(random.random())) for moment in moments))
+    asked = pa.table({"card": random.integers(1, 7, 40), "event_timestamp": moments[:40]})
+    together = definition.on_history(frame, asked).to_pylist()
+    assert [definition.on_history(frame, asked.slice(row, 1)).to_pylist()[0] for row in range(40)] == together
+
+
 def test_the_outputs_are_of_the_declared_types_whatever_the_data() -> None:
     definition = declared(
         WindowedAggregate("n", "count", HOUR),
