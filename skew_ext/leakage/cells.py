@@ -141,10 +141,13 @@ class _Checking:
 
 
 def comparable(values: pa.Array) -> pa.Array:
-    """Give values as frames can hold them: NaN as null, and times in UTC with microseconds."""
+    """Give values as frames can hold them: NaN as null, times in UTC with microseconds, and nothing but nulls as some.
+
+    A column without a value has no type of its own in pandas, and there is no comparing of such.
+    """
     if pa.types.is_timestamp(values.type):
         return times(values, "", WHAT)
-    return without_nan(values)
+    return pa.nulls(len(values), pa.float64()) if pa.types.is_null(values.type) else without_nan(values)
 
 
 def _table(frame: TrainingFrame, wanted: Wanted, keys: dict[str, pa.Array], rows: Integers) -> pa.Table:

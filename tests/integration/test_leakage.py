@@ -391,6 +391,14 @@ def test_keys_and_values_of_other_types_are_taken_as_they_are_meant(repo: Repo, 
         assert (report.findings, report.checked, report.notes) == ([], ROWS, []), name
 
 
+@pytest.mark.parametrize("name", FEATURES)
+def test_a_column_of_nulls_is_compared_like_any_other(repo: Repo, training: pd.DataFrame, name: str) -> None:
+    for frame in (training.assign(**{name: None}), training.iloc[:0].reindex(range(3)).assign(label=1)):
+        assert check(repo, frame).verdict in ("pass", "warn")
+    repo_of_nulls = check(repo, training.assign(**{name: None})).notes
+    assert any(note.startswith(f"{name}: ") and "are null where a value was there" in note for note in repo_of_nulls)
+
+
 def test_mixed_columns_and_names_nearly_right_are_said(repo: Repo, training: pd.DataFrame) -> None:
     mixed = training.assign(note=pd.Series([1, "a", None] * (ROWS // 3), dtype=object)).rename(
         columns={"rating": "ratin"}
