@@ -90,11 +90,11 @@ class Finding:
 class DistributionRow:
     """One feature's served values against a reference (the baseline of the same rows, or the training set).
 
-    A statistic that does not apply to the feature's kind is None. `null_rate` is (reference, served).
+    A statistic that does not apply to the feature's kind is None. Pairs are (reference, served).
     """
 
     feature: str
-    kind: Literal["numeric", "categorical", "boolean", "other"]
+    kind: Literal["numeric", "categorical", "boolean", "datetime", "embedding", "identifier", "other"]
     n_reference: int
     n_served: int
     psi: float | None
@@ -107,14 +107,40 @@ class DistributionRow:
     mean_z: float | None
     null_rate: tuple[float, float]
     verdict: Literal["pass", "watch", "act", "too_few"]
+    out_of_range: float | None = None
+    """Share of the served numbers that are below or above all of the reference's."""
+    unseen: float | None = None
+    """Share of the served values that are in no category of the reference."""
+    constant: tuple[bool, bool] = (False, False)
+    """Whether all values that are there are one and the same."""
+    cosine: float | None = None
+    """Cosine distance of the embeddings' centroids: 0 for one direction, 1 for a right angle, 2 for opposite ones."""
+    norm_ratio: float | None = None
+    """Mean norm of the served embeddings over the reference's."""
+    wrong_dimension: float | None = None
+    """Share of the served embeddings that have not the reference's dimension."""
+    ks_error: float | None = None
+    """How much larger than `ks` the gap over all values may be, where it comes from bins; 0 where it is exact."""
+    change: Literal["sudden", "gradual", "steady"] | None = None
+    """How what differs came: at once (as a pipeline bug does), by and by (as drift does), or before the window."""
+    since: datetime | None = None
+    """Since when, where it came within the window."""
+    until: datetime | None = None
+    """Until when, where it went by within the window."""
+    note: str | None = None
+    """Why statistics are absent, or not judged."""
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """`skew`: against the baseline of the same rows. `drift`: against the training set; empty without one."""
+    """`skew`: against the baseline of the same rows. `drift`: against the training set; empty without one.
+
+    `thresholds` are those that the verdicts used: under "default", and under a feature's name where it has its own.
+    """
 
     skew: list[DistributionRow] = field(default_factory=list)
     drift: list[DistributionRow] = field(default_factory=list)
+    thresholds: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

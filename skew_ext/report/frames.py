@@ -20,8 +20,8 @@ EXAMPLES = ["feature", *(field.name for field in fields(Example))]
 FINDINGS = [field.name for field in fields(Finding)]
 DISTRIBUTION = [
     "question",
-    *(field.name for field in fields(DistributionRow) if field.name != "null_rate"),
-    *("null_rate_reference", "null_rate_served"),
+    *(field.name for field in fields(DistributionRow) if field.name not in ("null_rate", "constant")),
+    *("null_rate_reference", "null_rate_served", "constant_reference", "constant_served"),
 ]
 TTL = ["view", "ttl_seconds", "rows", "served_past_ttl", *(f"staleness_{name}" for name in LAGS)]
 
@@ -62,10 +62,14 @@ def _examples(one: FeatureParity) -> Iterable[dict[str, Any]]:
 
 
 def _distribution(report: AuditReport) -> Iterable[dict[str, Any]]:
-    for question, rows in vars(report.distribution).items():
+    for question, rows in (("skew", report.distribution.skew), ("drift", report.distribution.drift)):
         for row in rows:
-            reference, served = row.null_rate
-            yield {"question": question, **vars(row), "null_rate_reference": reference, "null_rate_served": served}
+            pairs = {
+                f"{name}_{side}": value
+                for name in ("null_rate", "constant")
+                for side, value in zip(("reference", "served"), getattr(row, name), strict=True)
+            }
+            yield {"question": question, **vars(row), **pairs}
 
 
 def _ttl(one: ViewTtl) -> dict[str, Any]:

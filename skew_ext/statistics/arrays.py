@@ -8,11 +8,19 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-Arrow: TypeAlias = pa.Array | pa.ChunkedArray
+from skew_ext.statistics.columns import Arrow, Column, decoded, parts
+from skew_ext.statistics.kinds import kind_between, value_type
+
 Floats: TypeAlias = npt.NDArray[np.float64]
 Counts: TypeAlias = npt.NDArray[np.int64]
-Kind = Literal["numeric", "categorical", "boolean", "other"]
+Numbers: TypeAlias = npt.NDArray[Any]
+"""float64, or int64 where doubles would not be exact."""
+PlainKind = Literal["numeric", "categorical", "boolean", "other"]
+
+LARGEST_EXACT = 2**53
+"""Up to here doubles hold every integer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,52 +29,94 @@ class NumericColumn:
 
     The rule for what is not an ordinary number: null is absent and is only counted; NaN is a value, but has no
     place in an order, and is only counted; the infinities are ordered like any value, and are left out of what
-    sums (`finite`). Values are float64: integers over 2**53 are rounded to it, which no distribution shows.
+    sums (`finite`). Values are float64, save integers of which any is over 2**53: those stay int64, so that 2**53 and
+    2**53 + 1 are two values. Booleans are 0 and 1; dates and times are microseconds.
     """
 
-    values: Floats
+    values: Numbers
     """Rising, infinities included, NaN not."""
     nulls: int
     nans: int
 
     @classmethod
-    def of(cls, column: Arrow) -> NumericColumn:
-        """Sort the values of a numeric Arrow column."""
-        present = decoded(column).drop_null().cast(pa.float64(), safe=False)
-        ordered: Floats = np.sort(np.asarray(present, dtype=np.float64))
-        numbers = int(np.searchsorted(ordered, np.nan))
-        return cls(ordered[:numbers], nulls=column.null_count, nans=len(ordered) - numbers)
+    def of(cls, column: Column) -> NumericColumn:
+        """Sort the values of a column of numbers, booleans, dates or times."""
+        values, nulls = numbers_of(column)
+        values.sort()
+        present = int(np.searchsorted(values, np.nan)) if values.dtype == np.float64 else len(values)
+        return cls(values[:present], nulls=nulls, nans=len(values) - present)
 
     @property
-    def finite(self) -> Floats:
+    def finite(self) -> Numbers:
         """The values without the infinities: a view, not a copy."""
+        if self.values.dtype != np.float64:
+            return self.values
         start = np.searchsorted(self.values, -np.inf, side="right")
         stop = np.searchsorted(self.values, np.inf, side="left")
         return self.values[start:stop]
 
-
-def decoded(column: Arrow) -> Arrow:
-    """Give a dictionary-encoded column as its values; any other column as it is."""
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-
-
-def kind_of(reference: Arrow, served: Arrow) -> Kind:
-    """Give the kind that both columns share; a column without any value takes the other one's kind.
-
-    Columns of two kinds (numbers set against strings) are "other": their values cannot share bins.
-    """
-    columns = (reference, served)
-    with_values = [column for column in columns if column.null_count < len(column)]
-    kinds = {_kind(column.type) for column in with_values or columns}
-    return kinds.pop() if len(kinds) == 1 else "other"
+    @property
+    def distinct(self) -> int:
+        """How many different values there are."""
+        return int(np.count_nonzero(self.values[1:] != self.values[:-1])) + 1 if len(self.values) else 0
 
 
-def _kind(arrow_type: Any) -> Kind:
-    value_type = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
-    if pa.types.is_boolean(value_type):
-        return "boolean"
-    if pa.types.is_integer(value_type) or pa.types.is_floating(value_type) or pa.types.is_decimal(value_type):
-        return "numeric"
-    if any(is_text(value_type) for is_text in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
-        return "categorical"
-    return "other"
+def numbers_of(column: Column) -> tuple[Numbers, int]:
+    """Give the values that are not null, in their order, in an array of its own; and how many are null."""
+    exact = pa.types.is_integer(value_type(column.type)) and any(_beyond_doubles(part) for part in parts(column))
+    kept: Numbers = np.empty(len(column), dtype=np.int64 if exact else np.float64)
+    filled = 0
+    for part in parts(column):
+        present = as_numbers(decoded(part).drop_null(), exact=exact)
+        kept[filled : filled + len(present)] = present
+        filled += len(present)
+    return kept[:filled], len(column) - filled
+
+
+def as_numbers(present: pa.Array, *, exact: bool) -> Any:
+    """Cast as numpy does, without a copy where none is needed."""
+    if pa.types.is_temporal(present.type):
+        present = microseconds(present)
+    if pa.types.is_decimal(present.type) or pa.types.is_boolean(present.type):
+        present = present.cast(pa.uint8() if pa.types.is_boolean(present.type) else pa.float64())
+    values = present.to_numpy(zero_copy_only=False)
+    return values if exact else values.astype(np.float64, copy=False)
+
+
+def microseconds(present: pa.Array) -> pa.Array:
+    """Give dates, times and durations as microseconds, since the epoch or midnight where they have one."""
+    if pa.types.is_duration(present.type):
+        return present.cast(pa.duration("us"), safe=False).cast(pa.int64())
+    if pa.types.is_time(present.type):
+        return present.cast(pa.time64("us"), safe=False).cast(pa.int64())
+    return present.cast(pa.timestamp("us", getattr(present.type, "tz", None)), safe=False).cast(pa.int64())
+
+
+def _beyond_doubles(part: pa.Array) -> bool:
+    if value_type(part.type).bit_width < 64 or pa.types.is_uint64(value_type(part.type)):  # noqa: PLR2004 - bits
+        return False
+    extremes = pc.min_max(decoded(part)).as_py()
+    return extremes["min"] is not None and max(-extremes["min"], extremes["max"]) > LARGEST_EXACT
+
+
+def one_type(a: NumericColumn, b: NumericColumn) -> tuple[NumericColumn, NumericColumn]:
+    """Give both columns in the type that both can have: integers beyond doubles only where both sides are whole."""
+    if a.values.dtype == b.values.dtype:
+        return a, b
+    both = (_cast(one, np.int64) if _whole(a, b) else _cast(one, np.float64) for one in (a, b))
+    return next(both), next(both)
+
+
+def _whole(a: NumericColumn, b: NumericColumn) -> bool:
+    doubles = a.values if a.values.dtype == np.float64 else b.values
+    return bool(np.all(np.abs(doubles) <= LARGEST_EXACT) and np.all(doubles == np.floor(doubles)))
+
+
+def _cast(column: NumericColumn, dtype: Any) -> NumericColumn:
+    return NumericColumn(column.values.astype(dtype, copy=False), column.nulls, column.nans)
+
+
+def kind_of(reference: Arrow, served: Arrow) -> PlainKind:
+    """Give the kind that both columns share, "other" for what is neither number, text nor boolean."""
+    kind = kind_between(reference, served)
+    return kind if kind in ("numeric", "categorical", "boolean") else "other"

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skew_ext.statistics.arrays import Arrow, Counts, decoded
+from skew_ext.statistics.arrays import Counts
+from skew_ext.statistics.columns import Column, parts
+
+MOST_RARE = 10_000
+"""So many of the reference's rarer categories are kept by name, to tell what it never had from what it seldom had."""
+_PENDING = 1_000_000
+"""Distinct values of parts are merged when there are so many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,19 +29,23 @@ class Tally:
     nulls: int
 
     @classmethod
-    def of(cls, column: Arrow) -> Tally:
-        """Count a string or boolean Arrow column; booleans become "true" and "false"."""
-        counted = pc.value_counts(decoded(column).drop_null().cast(pa.large_string()))
-        counts = np.asarray(counted.field("counts"), dtype=np.int64)
-        return cls(counted.field("values"), counts, column.null_count)
+    def of(cls, column: Column) -> Tally:
+        """Count a string or boolean column; booleans become "true" and "false"."""
+        found: list[Tally] = []
+        nulls = 0
+        for given in parts(column):
+            hidden = pa.types.is_dictionary(given.type) and given.dictionary.null_count  # a code that stands for null
+            part = given.dictionary_decode() if hidden else given
+            nulls += part.null_count
+            found.append(_tally(part))
+            if sum(len(one.counts) for one in found) > _PENDING:
+                found = [_merged(found)]
+        values, counts = (found[0].values, found[0].counts) if len(found) == 1 else _merged_parts(found)
+        return cls(values, counts, nulls)
 
     def merge(self, other: Tally) -> Tally:
         """Give the tally of both columns together."""
-        values = pa.chunked_array([self.values, other.values])
-        table = pa.table({"value": values, "count": np.concatenate([self.counts, other.counts])})
-        added = table.group_by("value").aggregate([("count", "sum")])
-        counts = np.asarray(added["count_sum"], dtype=np.int64)
-        return Tally(added["value"], counts, self.nulls + other.nulls)
+        return _merged([self, other])
 
     @property
     def present(self) -> int:
@@ -56,30 +67,87 @@ class Tally:
         return tuple(name for _, name in ranked[:most])
 
 
+def _tally(part: pa.Array) -> Tally:
+    """Count one array: a dictionary's codes rather than its values."""
+    if not pa.types.is_dictionary(part.type):
+        counted = pc.value_counts(part.drop_null().cast(pa.large_string()))
+        return Tally(counted.field("values"), np.asarray(counted.field("counts"), dtype=np.int64), 0)
+    codes = part.indices.drop_null().to_numpy(zero_copy_only=False)
+    counts = np.bincount(codes, minlength=len(part.dictionary)).astype(np.int64)
+    used = (counts > 0) & part.dictionary.is_valid().to_numpy(zero_copy_only=False)
+    return Tally(part.dictionary.filter(pa.array(used)).cast(pa.large_string()), counts[used], 0)
+
+
+def _merged(tallies: Sequence[Tally]) -> Tally:
+    return Tally(*_merged_parts(tallies), nulls=sum(one.nulls for one in tallies))
+
+
+def _merged_parts(tallies: Sequence[Tally]) -> tuple[Any, Counts]:
+    chunks = [chunk for one in tallies for chunk in _chunks(one.values)]
+    counts = [one.counts for one in tallies]
+    table = pa.table(
+        {
+            "value": pa.chunked_array(chunks, pa.large_string()),
+            "count": np.concatenate(counts) if counts else np.empty(0, dtype=np.int64),
+        }
+    )
+    added = table.group_by("value").aggregate([("count", "sum")])
+    return added["value"], np.asarray(added["count_sum"], dtype=np.int64)
+
+
+def _chunks(values: Any) -> Iterable[pa.Array]:
+    return values.chunks if isinstance(values, pa.ChunkedArray) else [values]
+
+
 @dataclass(frozen=True)
 class CategorySummary:
-    """What is kept of a categorical column: counts of the reference's commonest categories, of others, of nulls.
+    """What is kept of a categorical column: counts of the reference's commonest categories, and of all else.
 
-    `categories` come from the reference (`Tally.top`) and stay fixed, so that windows compare and add up. `other`
-    counts every value that is not among them. Where the reference's own `other` is 0, those are exactly the
-    categories that the reference has never seen; else its rare ones are among them.
+    `categories` come from the reference (`Tally.top`) and stay fixed, so that windows compare and add up. `unseen`
+    counts the values that the reference never had, where it knows its rarer categories by name (`rare`); `other` counts
+    all further values: rare ones, or both where `rare` is not known.
     """
 
     categories: tuple[str, ...]
     counts: tuple[int, ...]
     other: int = 0
     nulls: int = 0
+    unseen: int = 0
+    rare: tuple[str, ...] | None = None
+    """Kept in the reference's summary alone; None where there are too many to keep."""
 
     @classmethod
-    def of(cls, values: Tally | Arrow, categories: Sequence[str]) -> CategorySummary:
+    def of(
+        cls, values: Tally | Column, categories: Sequence[str], rare: Sequence[str] | None = None
+    ) -> CategorySummary:
         """Summarize a column on the reference's categories."""
         tally = values if isinstance(values, Tally) else Tally.of(values)
-        places = pc.index_in(tally.values, value_set=pa.array(categories, pa.large_string()))
-        slots = np.asarray(places.fill_null(len(categories)), dtype=np.int64)
-        counts = np.zeros(len(categories) + 1, dtype=np.int64)
+        known = [*categories, *(rare or ())]
+        slots = slots_of(tally.values, known)
+        counts = np.zeros(len(known) + 1, dtype=np.int64)
         np.add.at(counts, slots, tally.counts)
-        *known, other = counts.tolist()
-        return cls(tuple(categories), tuple(known), other, tally.nulls)
+        others = int(counts[len(categories) : -1].sum())
+        unseen = int(counts[-1])
+        if rare is None:
+            others, unseen = unseen, 0
+        return cls(tuple(categories), tuple(counts[: len(categories)].tolist()), others, tally.nulls, unseen)
+
+    @classmethod
+    def reference(cls, values: Tally | Column, most: int = 50) -> CategorySummary:
+        """Summarize a reference, whose categories later windows are counted on."""
+        tally = values if isinstance(values, Tally) else Tally.of(values)
+        top = tally.top(most)
+        return cls(
+            top,
+            tuple(cls.of(tally, top).counts),
+            tally.present - sum(cls.of(tally, top).counts),
+            tally.nulls,
+            rare=rare_of(tally, top),
+        )
+
+    def like(self, values: Tally | Column) -> CategorySummary:
+        """Summarize a window on this reference's categories."""
+        return CategorySummary.of(values, self.categories, self.rare)
 
     def merge(self, other: CategorySummary) -> CategorySummary:
         """Give the summary of both columns together, exactly. Raises ValueError if the categories are not the same."""
@@ -87,14 +155,59 @@ class CategorySummary:
             msg = "summaries on different categories do not add up; make both with the reference's categories"
             raise ValueError(msg)
         counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
-        return CategorySummary(self.categories, counts, self.other + other.other, self.nulls + other.nulls)
+        rare = self.rare if other.rare is None else other.rare
+        together = (self.other + other.other, self.nulls + other.nulls, self.unseen + other.unseen)
+        return CategorySummary(self.categories, counts, *together, rare=rare)
 
     @property
     def rows(self) -> int:
         """All rows, nulls included."""
-        return sum(self.counts) + self.other + self.nulls
+        return sum(self.counts) + self.other + self.unseen + self.nulls
 
     @property
     def cells(self) -> Counts:
-        """The counts that `psi` compares: the categories, then other or unseen, then null."""
-        return np.array([*self.counts, self.other, self.nulls], dtype=np.int64)
+        """The counts that `psi` compares: the categories, then other, then null, then unseen."""
+        return np.array([*self.counts, self.other, self.nulls, self.unseen], dtype=np.int64)
+
+    @property
+    def present(self) -> int:
+        """Rows that have a value."""
+        return self.rows - self.nulls
+
+    @property
+    def constant(self) -> bool:
+        """Whether all values that are there are known to be one and the same."""
+        return self.present > 0 and max(self.counts, default=0) == self.present
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as JSON can hold it."""
+        kept = {"categories": list(self.categories), "counts": list(self.counts)}
+        rare = {} if self.rare is None else {"rare": list(self.rare)}
+        return {"kind": "categorical", **kept, "other": self.other, "nulls": self.nulls, "unseen": self.unseen, **rare}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> CategorySummary:
+        """Give back what `to_dict` gave."""
+        rare = content.get("rare")
+        return cls(
+            tuple(content["categories"]),
+            tuple(content["counts"]),
+            content["other"],
+            content["nulls"],
+            content["unseen"],
+            None if rare is None else tuple(rare),
+        )
+
+
+def rare_of(tally: Tally, top: Sequence[str]) -> tuple[str, ...] | None:
+    """Give the values that are not among the commonest; None where there are too many to keep."""
+    if len(tally.counts) - len(top) > MOST_RARE:
+        return None
+    found = slots_of(tally.values, top) == len(top)
+    return tuple(sorted(tally.values.filter(pa.array(found)).to_pylist()))
+
+
+def slots_of(values: Any, known: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Give each text value's place in `known`, and its length where it has none."""
+    places = pc.index_in(values, value_set=pa.array(known, pa.large_string()))
+    return np.asarray(places.fill_null(len(known)), dtype=np.int64)

@@ -46,15 +46,24 @@ def psi(reference: npt.ArrayLike, served: npt.ArrayLike) -> float | None:
 def psi_p_value(value: float | None, reference: npt.ArrayLike, served: npt.ArrayLike) -> float:
     """Give the chance of a PSI this large between two samples of one distribution.
 
-    PSI / (1/n + 1/m) is then about chi-square with cells - 1 degrees of freedom: Yurdakul & Naranjo, "Statistical
-    Properties of the Population Stability Index" (2020). It keeps small samples, whose PSI is large by chance alone,
-    from being called a change. 1 where there is no PSI, or but one cell.
+    It keeps small samples, whose PSI is large by chance alone, from being called a change. 1 where there is no PSI, or
+    but one cell.
+    """
+    statistic, freedom = psi_statistic(value, reference, served)
+    return float(special.chdtrc(freedom, statistic)) if freedom else 1.0
+
+
+def psi_statistic(value: float | None, reference: npt.ArrayLike, served: npt.ArrayLike) -> tuple[float, int]:
+    """Give a PSI as a chi-square statistic, and its degrees of freedom; (0, 0) where there is no PSI, or but one cell.
+
+    PSI / (1/n + 1/m) is about chi-square with cells - 1 degrees of freedom where nothing changed: Yurdakul & Naranjo,
+    "Statistical Properties of the Population Stability Index" (2020).
     """
     pair = _occupied(reference, served)
     if value is None or pair is None or len(pair[0]) == 1:
-        return 1.0
-    n, m = (counts.sum() for counts in pair)
-    return float(special.chdtrc(len(pair[0]) - 1, value / (1 / n + 1 / m)))
+        return 0.0, 0
+    n, m = (int(counts.sum()) for counts in pair)
+    return value / (1 / n + 1 / m), len(pair[0]) - 1
 
 
 def jensen_shannon(reference: npt.ArrayLike, served: npt.ArrayLike) -> float | None:

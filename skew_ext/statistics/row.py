@@ -1,90 +1,58 @@
-"""One feature's row of the distribution table: which statistics apply, what they are, and what they say."""
+"""Rows of the distribution table: every feature measured, then judged with all others together."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from skew_ext.model import DistributionRow
-from skew_ext.statistics.arrays import Arrow, Counts, NumericColumn, kind_of
-from skew_ext.statistics.category import CategorySummary, Tally
-from skew_ext.statistics.divergence import jensen_shannon, psi, psi_p_value
-from skew_ext.statistics.ordered import Comparison, Merged
-from skew_ext.statistics.significance import (
-    benjamini_hochberg,
-    chi_square,
-    mean_z,
-    null_rate_test,
-    ratio,
-    two_sided,
-)
-from skew_ext.statistics.summary import NumericSummary, quantile_edges
+from skew_ext.statistics.columns import Column
+from skew_ext.statistics.divergence import PSEUDO_COUNT
+from skew_ext.statistics.evenness import evenness_in_order, evenness_of_groups
+from skew_ext.statistics.measure import TIMES_MOVE, Measured, measure
+from skew_ext.statistics.signals import INDEPENDENT, Evenness
+from skew_ext.statistics.significance import benjamini_hochberg
+from skew_ext.statistics.thresholds import Level, Thresholds
 
-Level = Literal["pass", "watch", "act"]
+Groups = npt.NDArray[np.int64]
+LimitsOf = Callable[[str], Thresholds]
 
 
 @dataclass(frozen=True)
-class Thresholds:
-    """When a difference is large enough, and sure enough, to be told.
+class Served:
+    """How the served rows hang together, so that a hundred lookups of one entity are not taken for a hundred.
 
-    A verdict needs both: an effect (`psi_watch`, `psi_act`, or a mean that moved `mean_shift` standard deviations of
-    the reference and `mean_z` standard errors) and a p-value below `alpha`, corrected over features. Without the
-    first everything differs at a million rows; without the second everything differs at a hundred.
+    `in_order` says that they stand in the order of serving. `groups_of` gives, for a feature, the number of each row's
+    entity, from 0; None where it is not known.
     """
 
-    bins: int = 10
-    top_categories: int = 50
-    minimum_rows: int = 100
-    psi_watch: float = 0.1
-    psi_act: float = 0.2
-    mean_z: float = 3.0
-    mean_shift: float = 0.2
-    alpha: float = 0.01
-    identifier_share: float = 0.9
-    """Strings of which at least this share of the reference's values are distinct are identifiers: no PSI."""
-
-    def level(self, value: float | None) -> Level:
-        """Say what a PSI asks for."""
-        if value is None or value < self.psi_watch:
-            return "pass"
-        return "act" if value >= self.psi_act else "watch"
-
-
-@dataclass(frozen=True)
-class _Signal:
-    """One effect size, judged, and the chance of it where nothing changed."""
-
-    level: Level
-    p_value: float
-
-
-@dataclass(frozen=True)
-class _Measured:
-    row: DistributionRow
-    signals: list[_Signal]
+    in_order: bool = False
+    groups_of: Callable[[str], Groups | None] = lambda _: None
 
 
 def distribution_row(
-    feature: str, reference: Arrow, served: Arrow, *, thresholds: Thresholds | None = None
+    feature: str, reference: Column, served: Column, *, thresholds: Thresholds | None = None
 ) -> DistributionRow:
     """Set one feature's served values against a reference.
 
-    Numbers get PSI on the reference's quantile bins, exact KS, Jensen-Shannon, Wasserstein over the reference's
-    standard deviation, and the z of the mean; strings and booleans get PSI, Jensen-Shannon and chi-square on the
-    reference's commonest categories, other, and null; of anything else, of identifiers, and of two columns of
-    different kinds, only the null rates are compared. With fewer than `minimum_rows` on either side the verdict is
-    "too_few", whatever the statistics are.
+    Numbers, dates and times get PSI on the reference's quantile bins, exact KS, Jensen-Shannon, Wasserstein over the
+    reference's standard deviation, the z of the mean, and the share out of the reference's range; strings and booleans
+    get PSI, Jensen-Shannon, chi-square and the share of unseen values, on the reference's commonest categories,
+    other, unseen and null; lists of floats of one dimension get the cosine distance of their centroids, the ratio of
+    their norms, and the share of another dimension. Of anything else, of identifiers, and of two columns of different
+    kinds, only the null rates are compared, and `note` says why. With fewer than `minimum_rows` on either side the
+    verdict is "too_few", whatever the statistics are.
 
     Parameters
     ----------
     feature
         Name to give the row.
     reference, served
-        Arrow arrays or chunked arrays, of any lengths and of any type.
+        Arrow arrays or chunked arrays, or `ParquetColumn`s, of any lengths and of any type.
     thresholds
         When to say "watch" and "act".
     """
@@ -92,115 +60,66 @@ def distribution_row(
 
 
 def distribution_rows(
-    columns: Iterable[tuple[str, Arrow, Arrow]], *, thresholds: Thresholds | None = None
+    columns: Iterable[tuple[str, Column, Column]],
+    *,
+    thresholds: Thresholds | LimitsOf | None = None,
+    served: Served | None = None,
+    same_rows: bool = True,
 ) -> list[DistributionRow]:
     """Do as `distribution_row` does for many features, their p-values corrected together (Benjamini-Hochberg).
 
-    `columns` gives (feature, reference, served) and is read one at a time, so that one column is in memory at once.
+    Parameters
+    ----------
+    columns
+        Gives (feature, reference, served), and is read one at a time, so that one column is in memory at once.
+    thresholds
+        For all features, or a function that gives a feature's own.
+    served
+        How the served rows hang together; without it they count as independent of one another.
+    same_rows
+        Whether both sides are of the same rows and times, as in skew. Where they are not, dates and times are
+        measured and not judged.
     """
-    limits = thresholds or Thresholds()
-    measured = [_measure(*column, limits) for column in columns]
-    signals = [signal for one in measured for signal in one.signals]
-    adjusted = benjamini_hochberg([signal.p_value for signal in signals])
-    sure = iter([p < limits.alpha for p in adjusted])
-    return [_judge(one, [next(sure) for _ in one.signals], limits) for one in measured]
+    limits_of = thresholds if callable(thresholds) else lambda _: thresholds or Thresholds()
+    measured = []
+    chances: list[list[float]] = []
+    for feature, reference, values in columns:
+        limits = limits_of(feature)
+        one = measure(feature, reference, values, limits)
+        if one.row.kind == "datetime" and not same_rows:
+            row = dataclasses.replace(one.row, note=TIMES_MOVE)
+            one = dataclasses.replace(one, row=row, signals=one.signals[-1:])
+        measured.append(one)
+        chances.append(_chances(one, reference, values, served))
+    adjusted = iter(benjamini_hochberg([p for each in chances for p in each]))
+    return [_judge(one, [next(adjusted) for _ in one.signals], limits_of(one.row.feature)) for one in measured]
 
 
-def _judge(measured: _Measured, sure: list[bool], limits: Thresholds) -> DistributionRow:
+def _chances(one: Measured, reference: Column, values: Column, served: Served | None) -> list[float]:
+    evenness = [INDEPENDENT]
+    if served is not None and one.codes is not None and any(signal.level != "pass" for signal in one.signals):
+        evenness += _evenness(one, reference, values, served)
+    rows = (one.row.n_reference, one.row.n_served)
+    return [max(signal.p_value(*rows, each) for each in evenness) for signal in one.signals]
+
+
+def _evenness(one: Measured, reference: Column, values: Column, served: Served) -> Iterable[Evenness]:
+    """Look at single rows only where there is something to tell: it costs as much as all else."""
+    if one.codes is None:
+        return
+    codes = one.codes(values)
+    if served.in_order:
+        before = np.bincount(one.codes(reference), minlength=one.cells) + PSEUDO_COUNT
+        yield evenness_in_order(codes, before / before.sum())
+    groups = served.groups_of(one.row.feature)
+    if groups is not None:
+        yield evenness_of_groups(codes, one.cells, groups)
+
+
+def _judge(measured: Measured, adjusted: list[float], limits: Thresholds) -> DistributionRow:
     row = measured.row
     if min(row.n_reference, row.n_served) < limits.minimum_rows:
         return dataclasses.replace(row, verdict="too_few")
-    levels = {signal.level for signal, certain in zip(measured.signals, sure, strict=True) if certain}
+    levels = {signal.level for signal, p in zip(measured.signals, adjusted, strict=True) if p < limits.alpha}
     verdict: Level = "act" if "act" in levels else "watch" if "watch" in levels else "pass"
     return dataclasses.replace(row, verdict=verdict)
-
-
-def _measure(feature: str, reference: Arrow, served: Arrow, limits: Thresholds) -> _Measured:
-    kind = kind_of(reference, served)
-    if kind == "numeric":
-        found, signals = _numeric(reference, served, limits)
-    elif kind == "other":
-        found, signals = {}, []
-    else:
-        found, signals = _categorical(reference, served, limits)
-    null_rates = (_null_rate(reference), _null_rate(served))
-    row = DistributionRow(
-        feature, kind, len(reference), len(served), **_NOTHING | found, null_rate=null_rates, verdict="pass"
-    )
-    return _Measured(row, [*signals, _null_signal(reference, served, limits)])
-
-
-_NOTHING: dict[str, Any] = dict.fromkeys(["psi", "ks", "ks_p", "chi2", "chi2_p", "js", "wasserstein", "mean_z"])
-
-
-def _numeric(reference: Arrow, served: Arrow, limits: Thresholds) -> tuple[dict[str, Any], list[_Signal]]:
-    with ThreadPoolExecutor(2) as pool:  # numpy sorts without the GIL, and sorting is most of the work
-        a, b = pool.map(NumericColumn.of, (reference, served))
-    edges = quantile_edges(a, limits.bins)
-    before, after = NumericSummary.of(a, edges), NumericSummary.of(b, edges)
-    merged, z = Merged.of(a.values, b.values), mean_z(before, after)
-    test = merged.ks()
-    unstable, found = _shares(before.cells, after.cells)
-    found |= {
-        "ks": test and test.statistic,
-        "ks_p": test and test.p_value,
-        "wasserstein": _finite_only(merged, a, b).wasserstein(_spread(before)),
-        "mean_z": z,
-    }
-    sure = psi_p_value(unstable, before.cells, after.cells)
-    return found, [_Signal(limits.level(unstable), sure), *_mean_signals(before, after, z, limits)]
-
-
-def _categorical(reference: Arrow, served: Arrow, limits: Thresholds) -> tuple[dict[str, Any], list[_Signal]]:
-    a = Tally.of(reference)
-    if a.distinct_share >= limits.identifier_share and a.present >= limits.minimum_rows:
-        return {}, []
-    b = Tally.of(served)
-    known = a.top(limits.top_categories)
-    unstable, found = _shares(CategorySummary.of(a, known).cells, CategorySummary.of(b, known).cells)
-    test = _category_test(a, b, limits)
-    found |= {"chi2": test and test.statistic, "chi2_p": test and test.p_value}
-    return found, [_Signal(limits.level(unstable), test.p_value if test else 1.0)]
-
-
-def _category_test(a: Tally, b: Tally, limits: Thresholds) -> Comparison | None:
-    """Test on the categories commonest on both sides together.
-
-    Those commonest in the reference are partly so by chance, and would seem to fall in any second sample.
-    """
-    common = a.merge(b).top(limits.top_categories)
-    return chi_square(CategorySummary.of(a, common).cells, CategorySummary.of(b, common).cells)
-
-
-def _shares(before: Counts, after: Counts) -> tuple[float | None, dict[str, Any]]:
-    unstable = psi(before, after)
-    return unstable, {"psi": unstable, "js": jensen_shannon(before, after)}
-
-
-def _spread(summary: NumericSummary) -> float:
-    return math.sqrt(summary.variance) if summary.finite > 1 else 0.0
-
-
-def _finite_only(merged: Merged, a: NumericColumn, b: NumericColumn) -> Merged:
-    if len(a.finite) == len(a.values) and len(b.finite) == len(b.values):
-        return merged
-    return Merged.of(a.finite, b.finite)
-
-
-def _mean_signals(before: NumericSummary, after: NumericSummary, z: float | None, limits: Thresholds) -> list[_Signal]:
-    if z is None:
-        return []
-    shift = ratio(after.mean - before.mean, _spread(before))
-    large = shift is not None and abs(shift) >= limits.mean_shift and abs(z) > limits.mean_z
-    return [_Signal("watch" if large else "pass", two_sided(z))]
-
-
-def _null_signal(reference: Arrow, served: Arrow, limits: Thresholds) -> _Signal:
-    """Judge the null rates as the PSI of null against not null, so that one scale serves for all kinds."""
-    pairs = [(column.null_count, len(column)) for column in (reference, served)]
-    value = psi(*([nulls, rows - nulls] for nulls, rows in pairs))
-    return _Signal(limits.level(value), null_rate_test(*pairs[0], *pairs[1]).p_value)
-
-
-def _null_rate(column: Arrow) -> float:
-    return column.null_count / len(column) if len(column) else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +69,15 @@ def ratio(difference: float, spread: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def chi_square(reference: npt.ArrayLike, served: npt.ArrayLike) -> Comparison | None:
+class ChiSquare(NamedTuple):
+    """A chi-square statistic, its p-value and its degrees of freedom."""
+
+    statistic: float
+    p_value: float
+    freedom: int
+
+
+def chi_square(reference: npt.ArrayLike, served: npt.ArrayLike) -> ChiSquare | None:
     """Test by Pearson's chi-square that counts on the same cells come from one distribution.
 
     The statistic is not to be trusted where a cell expects fewer than five rows on either side (Cochran, 1954): the
@@ -83,7 +92,8 @@ def chi_square(reference: npt.ArrayLike, served: npt.ArrayLike) -> Comparison | 
         return None
     expected = np.outer(rows, pooled.sum(axis=0) / rows.sum())
     statistic = float(((pooled - expected) ** 2 / expected).sum())
-    return Comparison(statistic, float(special.chdtrc(pooled.shape[1] - 1, statistic)))
+    freedom = pooled.shape[1] - 1
+    return ChiSquare(statistic, float(special.chdtrc(freedom, statistic)), freedom)
 
 
 def _pooled(table: Counts, smaller_share: float) -> Counts:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from skew_ext.statistics.arrays import Arrow, Counts, Floats, NumericColumn
+from skew_ext.statistics.arrays import Counts, Numbers, NumericColumn
+from skew_ext.statistics.columns import Column
+from skew_ext.statistics.stored import from_stored, stored
+
+_AT_ONCE = 1 << 17
+"""Values that are worked on at once: those that the processor's cache holds."""
+FINENESS = 100
+"""About so many bins are kept of a reference, so that order statistics of merged windows are known to a hundredth."""
 
 
-def quantile_edges(reference: NumericColumn | Arrow, bins: int = 10) -> tuple[float, ...]:
+def quantile_edges(reference: NumericColumn | Column, bins: int = 10) -> tuple[float, ...]:
     """Give the inner edges of `bins` bins that hold about equal shares of the reference's finite values.
 
     Quantiles are values of the reference itself (the inverted CDF: type 1 of Hyndman & Fan, "Sample Quantiles in
@@ -23,14 +31,36 @@ def quantile_edges(reference: NumericColumn | Arrow, bins: int = 10) -> tuple[fl
     tuple of float
         Rising; the bins are (edge[i-1], edge[i]], the outer ones open. Empty if the reference has no finite value.
     """
-    finite = _column(reference).finite
+    return tuple(float(edge) for edge in exact_edges(_column(reference).finite, bins))
+
+
+def exact_edges(finite: Numbers, bins: int) -> Numbers:
+    """Do as `quantile_edges` does, with edges of the values' own type."""
     if len(finite) == 0:
-        return ()
+        return finite
     ranks = np.ceil(np.arange(1, bins) * len(finite) / bins).astype(np.int64) - 1
     edges, repeats = np.unique(finite[ranks], return_counts=True)
+    joined: Numbers = np.union1d(edges, _just_below(edges[repeats > 1]))
+    return joined
+
+
+def _just_below(values: Numbers) -> Numbers:
+    if values.dtype != np.float64:
+        lowest = np.iinfo(values.dtype).min
+        below: Numbers = values[values > lowest] - 1
+        return below
     with np.errstate(over="ignore"):  # below the lowest double there is -inf, which is an edge as good
-        below = np.nextafter(edges[repeats > 1], -np.inf)
-    return tuple(np.union1d(edges, below).tolist())
+        return np.nextafter(values, -np.inf)
+
+
+def fine_edges(reference: NumericColumn | Column, bins: int = 10) -> tuple[float, ...]:
+    """Give the edges that a reference's summary is kept on: `quantile_edges`, finer ones, and the ends of its range."""
+    finite = _column(reference).finite.astype(np.float64)
+    if len(finite) == 0:
+        return ()
+    finer = bins * max(round(FINENESS / bins), 1)
+    ends = [*_just_below(finite[:1]).tolist(), float(finite[-1])]
+    return tuple(np.union1d(quantile_edges(reference, finer), ends).tolist())
 
 
 @dataclass(frozen=True)
@@ -40,7 +70,8 @@ class NumericSummary:
     `edges` come from the reference (`quantile_edges`) and stay fixed, so that windows compare and add up. There are
     `len(edges) + 1` ordinary bins, the outer ones open: nothing falls outside. An infinity is in an outer bin and in
     no moment; NaN and null have a count each and are in no ordinary bin. `m2` is the sum of squared deviations from
-    `mean`; both are of the `finite` values.
+    `mean`; both are of the `finite` values. `low` and `high` are the smallest and the largest value, infinities
+    included; infinite the wrong way round (inf, -inf) where there is none.
     """
 
     edges: tuple[float, ...]
@@ -50,15 +81,27 @@ class NumericSummary:
     finite: int = 0
     mean: float = 0.0
     m2: float = 0.0
+    low: float = math.inf
+    high: float = -math.inf
 
     @classmethod
-    def of(cls, values: NumericColumn | Arrow, edges: tuple[float, ...]) -> NumericSummary:
+    def of(cls, values: NumericColumn | Column, edges: tuple[float, ...]) -> NumericSummary:
         """Summarize a column on the reference's edges."""
         column = _column(values)
-        upto = np.searchsorted(column.values, np.asarray(edges, dtype=np.float64), side="right")
-        counts = np.diff(upto, prepend=0, append=len(column.values))
-        mean, m2 = _moments(column.finite)
-        return cls(edges, tuple(counts.tolist()), column.nulls, column.nans, len(column.finite), mean, m2)
+        counts = counts_between(column.values, np.asarray(edges))
+        mean, m2 = moments(column.finite)
+        ends = (float(column.values[0]), float(column.values[-1])) if len(column.values) else (math.inf, -math.inf)
+        return cls(edges, tuple(counts.tolist()), column.nulls, column.nans, len(column.finite), mean, m2, *ends)
+
+    @classmethod
+    def reference(cls, values: NumericColumn | Column, bins: int = 10) -> NumericSummary:
+        """Summarize a reference, on whose fine edges later windows are counted."""
+        column = _column(values)
+        return cls.of(column, fine_edges(column, bins))
+
+    def like(self, values: NumericColumn | Column) -> NumericSummary:
+        """Summarize a window on this reference's edges."""
+        return NumericSummary.of(values, self.edges)
 
     def merge(self, other: NumericSummary) -> NumericSummary:
         """Give the summary of both columns together: counts exactly, moments to rounding.
@@ -70,8 +113,34 @@ class NumericSummary:
             msg = "summaries on different bin edges do not add up; make both with the reference's edges"
             raise ValueError(msg)
         counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
+        absent = (self.nulls + other.nulls, self.nans + other.nans)
+        ends = (min(self.low, other.low), max(self.high, other.high))
         finite, mean, m2 = _chan(self, other)
-        return NumericSummary(self.edges, counts, self.nulls + other.nulls, self.nans + other.nans, finite, mean, m2)
+        return NumericSummary(self.edges, counts, *absent, finite, mean, m2, *ends)
+
+    def on(self, edges: tuple[float, ...]) -> NumericSummary:
+        """Give the summary on some of its own edges: counts as exact as before. ValueError if one is not its own."""
+        places = {edge: place for place, edge in enumerate(self.edges)}
+        if not set(edges) <= places.keys():
+            msg = "a summary's bins can be merged, not divided: give edges that it has"
+            raise ValueError(msg)
+        running = np.cumsum(self.counts)
+        counts = np.diff([0, *(running[places[edge]] for edge in edges), running[-1]])
+        return replace(self, edges=edges, counts=tuple(counts.tolist()))
+
+    def quantile_edges(self, bins: int = 10) -> tuple[float, ...]:
+        """Give the edges that `quantile_edges` would give of the values, as far as this summary's edges tell.
+
+        Exactly those, where this is a `reference` made with as many bins.
+        """
+        running = np.cumsum(self.counts[:-1])
+        if not len(running) or self.finite == 0:
+            return ()
+        ranks = np.ceil(np.arange(1, bins) * self.finite / bins)
+        places, repeats = np.unique(np.searchsorted(running, ranks), return_counts=True)
+        places, repeats = places[places < len(self.edges)], repeats[places < len(self.edges)]
+        chosen = {int(place) for place in places} | {int(place) - 1 for place in places[repeats > 1] if place > 0}
+        return tuple(self.edges[place] for place in sorted(chosen))
 
     @property
     def rows(self) -> int:
@@ -88,20 +157,54 @@ class NumericSummary:
         """The counts that `psi` compares: ordinary bins, then NaN, then null."""
         return np.array([*self.counts, self.nans, self.nulls], dtype=np.int64)
 
+    @property
+    def constant(self) -> bool:
+        """Whether all values that are there are one and the same number."""
+        return self.low == self.high and self.nans == 0
 
-def _column(values: NumericColumn | Arrow) -> NumericColumn:
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as JSON can hold it; every double comes back as it was."""
+        absent = {"nulls": self.nulls, "nans": self.nans, "finite": self.finite}
+        sums = {"mean": stored(self.mean), "m2": stored(self.m2), "low": stored(self.low), "high": stored(self.high)}
+        edges = [stored(edge) for edge in self.edges]
+        return {"kind": "numeric", "edges": edges, "counts": list(self.counts), **absent, **sums}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> NumericSummary:
+        """Give back what `to_dict` gave."""
+        edges = tuple(from_stored(edge) for edge in content["edges"])
+        absent = (content["nulls"], content["nans"], content["finite"])
+        return cls(
+            edges,
+            tuple(content["counts"]),
+            *absent,
+            *(from_stored(content[name]) for name in ("mean", "m2", "low", "high")),
+        )
+
+
+def counts_between(ordered: Numbers, edges: Numbers) -> Counts:
+    """Count rising values in the bins between edges, each bin with its upper edge."""
+    upto = np.searchsorted(ordered, edges, side="right")
+    return np.diff(upto, prepend=0, append=len(ordered)).astype(np.int64)
+
+
+def _column(values: NumericColumn | Column) -> NumericColumn:
     return values if isinstance(values, NumericColumn) else NumericColumn.of(values)
 
 
-def _moments(finite: Floats) -> tuple[float, float]:
+def moments(finite: Numbers) -> tuple[float, float]:
+    """Give the mean, and the sum of squared deviations from it, of rising values; (0, 0) of none."""
     if len(finite) == 0:
         return 0.0, 0.0
     if finite[0] == finite[-1]:  # a constant: its mean as summed would differ from it by rounding
         return float(finite[0]), 0.0
     with np.errstate(over="ignore", invalid="ignore"):  # sums of values near the largest double are honestly infinite
-        mean = finite.mean()
-        deviations = finite - mean
-        return float(mean), float(deviations @ deviations)
+        mean = float(finite.mean())
+        squares = 0.0
+        for start in range(0, len(finite), _AT_ONCE):
+            deviations = finite[start : start + _AT_ONCE] - mean
+            squares += float(np.einsum("i,i->", deviations, deviations))
+        return mean, squares
 
 
 def _chan(a: NumericSummary, b: NumericSummary) -> tuple[int, float, float]:

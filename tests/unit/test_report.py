@@ -132,7 +132,7 @@ def test_json_distribution_rows_have_the_contracts_keys() -> None:
     distribution = strict(report().to_json())["distribution"]
     statistics = {"psi", "ks", "ks_p", "chi2", "chi2_p", "js", "wasserstein", "mean_z"}
     keys = {"feature", "kind", "n_reference", "n_served", "null_rate", "verdict"} | statistics
-    assert distribution["skew"][0].keys() == distribution["drift"][0].keys() == keys
+    assert keys <= distribution["skew"][0].keys() == distribution["drift"][0].keys()
     assert distribution["skew"][0]["null_rate"] == [0.0, 0.25]
     assert distribution["skew"][0]["wasserstein"] == "Infinity"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 
 import numpy as np
@@ -147,11 +146,10 @@ def test_few_distinct_integers_are_numeric() -> None:
     ("reference", "served"),
     [
         (NORMAL, pa.array(["x"] * 5000)),
-        (pa.array([dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)] * 200),) * 2,
         (pa.array([b"x"] * 200),) * 2,
         (pa.nulls(200),) * 2,
     ],
-    ids=["number against string", "timestamp", "bytes", "nothing but null"],
+    ids=["number against string", "bytes", "nothing but null"],
 )
 def test_other_kinds_get_null_rates_only(reference: pa.Array, served: pa.Array) -> None:
     """What has no bins in common is compared by its nulls, and does not vanish."""
@@ -212,10 +210,10 @@ def test_sentinels_near_the_largest_double_do_no_harm() -> None:
 
 def test_p_values_are_corrected_over_features() -> None:
     """A change that is barely sure alone is not so among a hundred features."""
-    reference, served = pa.array(["a"] * 60 + ["b"] * 60), pa.array(["a"] * 82 + ["b"] * 38)
+    reference, served = pa.array(["a"] * 60 + ["b"] * 60), pa.array(["a"] * 87 + ["b"] * 33)
     alone = distribution_row("f", reference, served)
     among = distribution_rows([("f", reference, served)] + [(f"g{i}", reference, reference) for i in range(99)])[0]
-    assert (alone.verdict, among.verdict) == ("watch", "pass")
+    assert (alone.verdict, among.verdict) == ("act", "pass")
     assert alone.psi == among.psi
 
 

@@ -186,14 +186,14 @@ def test_chi_square_agrees_with_scipy() -> None:
     """Where every cell expects five rows, the statistic and p-value are SciPy's."""
     a, b = [120, 80, 33, 19, 0], [100, 95, 20, 44, 0]
     theirs = stats.chi2_contingency([a[:4], b[:4]], correction=False)
-    assert chi_square(a, b) == pytest.approx((theirs.statistic, theirs.pvalue), abs=1e-9)
+    assert chi_square(a, b) == pytest.approx((theirs.statistic, theirs.pvalue, theirs.dof), abs=1e-9)
 
 
 def test_chi_square_pools_rare_cells() -> None:
     """Cells that expect fewer than five rows are one cell, and so are those it takes to reach five."""
     a, b = [100, 50, 2, 1, 3], [90, 60, 3, 2, 0]
     theirs = stats.chi2_contingency([[100, 50, 6], [90, 60, 5]], correction=False)
-    assert chi_square(a, b) == pytest.approx((theirs.statistic, theirs.pvalue), abs=1e-9)
+    assert chi_square(a, b) == pytest.approx((theirs.statistic, theirs.pvalue, theirs.dof), abs=1e-9)
 
 
 @pytest.mark.parametrize(("a", "b"), [([], []), ([3, 0], [0, 4]), ([100, 1], [100, 1]), ([50, 60], [0, 0])])

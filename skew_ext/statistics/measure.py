@@ -1,0 +1,212 @@
+"""One feature's statistics by its kind, and the signals that its verdict is made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from skew_ext.model import DistributionRow
+from skew_ext.statistics import embedding as vectors
+from skew_ext.statistics.arrays import Counts, NumericColumn, one_type
+from skew_ext.statistics.category import CategorySummary, Tally, rare_of, slots_of
+from skew_ext.statistics.codes import category_codes, number_codes, numeric_codes
+from skew_ext.statistics.columns import Column
+from skew_ext.statistics.divergence import jensen_shannon, psi
+from skew_ext.statistics.embedding import EmbeddingSummary
+from skew_ext.statistics.identifiers import integer_identifier, text_identifier
+from skew_ext.statistics.kinds import kind_between, value_type
+from skew_ext.statistics.ordered import distances
+from skew_ext.statistics.signals import (
+    AnySignal,
+    RangeSignal,
+    Signal,
+    mean_signals,
+    psi_signal,
+    share_signal,
+    spread_of,
+)
+from skew_ext.statistics.significance import chi_square, mean_z
+from skew_ext.statistics.summary import NumericSummary, counts_between, exact_edges
+from skew_ext.statistics.thresholds import Thresholds, level_of
+
+TIMES_MOVE = "dates and times move on by themselves: their drift is told and not judged"
+SMALLEST_SHIFT = 0.1
+"""Centroids that moved less than this share of the vectors' spread have no direction worth telling."""
+
+Codes = Callable[[Column], Counts]
+"""Gives the cell of each row of a column."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A feature's row without a verdict, its signals, and the cells that its rows fall in."""
+
+    row: DistributionRow
+    signals: list[AnySignal] = field(default_factory=list)
+    codes: Codes | None = None
+    cells: int = 0
+
+
+@dataclass(frozen=True)
+class _Found:
+    statistics: dict[str, Any] = field(default_factory=dict)
+    signals: list[AnySignal] = field(default_factory=list)
+    nulls: tuple[int, int] | None = None
+    codes: Codes | None = None
+    cells: int = 0
+
+
+_NOTHING: dict[str, Any] = dict.fromkeys(["psi", "ks", "ks_p", "chi2", "chi2_p", "js", "wasserstein", "mean_z"])
+
+
+def measure(feature: str, reference: Column, served: Column, limits: Thresholds) -> Measured:
+    """Give all statistics that the columns' kind allows."""
+    kind = kind_between(reference, served)
+    found = _BY_KIND[kind](feature, reference, served, limits)
+    statistics = _NOTHING | {"kind": kind} | found.statistics
+    nulls = found.nulls or (reference.null_count, served.null_count)
+    rows = (len(reference), len(served))
+    rates = (_share(nulls[0], rows[0]), _share(nulls[1], rows[1]))
+    row = DistributionRow(
+        feature=feature, n_reference=rows[0], n_served=rows[1], null_rate=rates, verdict="pass", **statistics
+    )
+    null_signal = share_signal((nulls[0], rows[0]), (nulls[1], rows[1]), limits)
+    return Measured(row, [*found.signals, null_signal], found.codes, found.cells)
+
+
+def _numeric(feature: str, reference: Column, served: Column, limits: Thresholds) -> _Found:
+    with ThreadPoolExecutor(2) as pool:  # numpy sorts without the GIL, and sorting is most of the work
+        a, b = one_type(*pool.map(NumericColumn.of, (reference, served)))
+    if pa.types.is_integer(value_type(reference.type)):
+        why = integer_identifier(feature, a, limits.identifier_share, limits.minimum_rows)
+        if why:
+            return _Found({"kind": "identifier", "note": why}, nulls=(a.nulls, b.nulls))
+    edges = exact_edges(a.finite, limits.bins)
+    before, after = (NumericSummary.of(one, ()) for one in (a, b))  # moments: the cells' edges are of the values' type
+    cells = [np.append(counts_between(one.values, edges), [one.nans, one.nulls]) for one in (a, b)]
+    apart, z, unstable = distances(a.values, b.values), mean_z(before, after), psi(*cells)
+    outside = _outside(a, b)
+    statistics = {
+        "psi": unstable,
+        "js": jensen_shannon(*cells),
+        "ks": apart.ks and apart.ks.statistic,
+        "ks_p": apart.ks and apart.ks.p_value,
+        "ks_error": apart.ks and 0.0,
+        "wasserstein": apart.wasserstein(spread_of(before)),
+        "mean_z": z,
+        "out_of_range": outside / len(b.values) if len(a.values) and len(b.values) else None,
+        "constant": (a.distinct == 1 and not a.nans, b.distinct == 1 and not b.nans),
+    }
+    signals: list[AnySignal] = [
+        psi_signal(unstable, cells, limits),
+        *mean_signals(before, after, z, limits),
+        _range_signal(a, b, outside, limits),
+    ]
+    codes = partial(number_codes, edges=edges)
+    return _Found(statistics, signals, (a.nulls, b.nulls), codes, len(edges) + 3)
+
+
+def _share(count: int, of: int) -> float:
+    return count / of if of else 0.0
+
+
+def _outside(a: NumericColumn, b: NumericColumn) -> int:
+    if not len(a.values):
+        return 0
+    below = int(np.searchsorted(b.values, a.values[0], side="left"))
+    return below + len(b.values) - int(np.searchsorted(b.values, a.values[-1], side="right"))
+
+
+def _range_signal(a: NumericColumn, b: NumericColumn, outside: int, limits: Thresholds) -> RangeSignal:
+    value = psi([len(a.values), 0], [len(b.values) - outside, outside])
+    return RangeSignal(limits.level(value), outside)
+
+
+def _datetime(feature: str, reference: Column, served: Column, limits: Thresholds) -> _Found:
+    return _numeric(feature, reference, served, limits)
+
+
+def _categorical(_: str, reference: Column, served: Column, limits: Thresholds) -> _Found:
+    why = text_identifier(reference, limits.identifier_share, limits.minimum_rows)
+    if why:
+        return _Found({"kind": "identifier", "note": why})
+    a, b = Tally.of(reference), Tally.of(served)
+    top = a.top(limits.top_categories)
+    rare = rare_of(a, top)
+    before, after = (CategorySummary.of(one, top, rare) for one in (a, b))
+    # Tested on the categories commonest on both sides together: those commonest in the reference are partly so by
+    # chance, and would seem to fall in any second sample.
+    common = a.merge(b).top(limits.top_categories)
+    test = chi_square(*(CategorySummary.of(one, common).cells for one in (a, b)))
+    unstable = psi(before.cells, after.cells)
+    statistics = {
+        "psi": unstable,
+        "js": jensen_shannon(before.cells, after.cells),
+        "chi2": test and test.statistic,
+        "chi2_p": test and test.p_value,
+        "unseen": _unseen(a, b) / b.present if a.present and b.present else None,
+        "constant": (len(a.counts) == 1, len(b.counts) == 1),
+    }
+    level = limits.level(unstable)
+    signal = Signal(level, test.statistic, test.freedom) if test else Signal(level, 0.0, 0)
+    codes = partial(category_codes, categories=top)
+    return _Found(statistics, [signal], (a.nulls, b.nulls), codes, len(top) + 2)
+
+
+def _unseen(a: Tally, b: Tally) -> int:
+    known = a.values.combine_chunks() if isinstance(a.values, pa.ChunkedArray) else a.values
+    return int(b.counts[slots_of(b.values, known) == len(known)].sum())
+
+
+def _embedding(_: str, reference: Column, served: Column, limits: Thresholds) -> _Found:
+    a = EmbeddingSummary.reference(reference)
+    if a is None:
+        return _Found({"kind": "other", "note": "lists of no one dimension: only their null rates are compared"})
+    b = a.like(served)
+    cosine, ratio = vectors.cosine_distance(a, b), vectors.norm_ratio(a, b)
+    shift, statistic = vectors.centroid_shift(a, b)
+    turned = level_of(cosine if shift >= SMALLEST_SHIFT else None, limits.embedding, 2 * limits.embedding)
+    stretched = level_of(vectors.norm_error(ratio), limits.norm_change, 2 * limits.norm_change)
+    signals: list[AnySignal] = [
+        Signal(turned, statistic, 1),
+        Signal(stretched, vectors.norm_z(a, b) ** 2, 1),
+        share_signal((a.broken, a.lists), (b.broken, b.lists), limits),
+        # One list of another length is one too many, where the reference has none: no model takes it.
+        Signal("act", math.inf, 1)
+        if b.wrong and not a.wrong
+        else share_signal((a.wrong, a.lists), (b.wrong, b.lists), limits),
+    ]
+    statistics = {"cosine": cosine, "norm_ratio": ratio, "wrong_dimension": b.wrong / b.lists if b.lists else None}
+    codes = partial(_embedding_codes, a, b, limits.bins)
+    return _Found(statistics, signals, (a.nulls, b.nulls), codes, limits.bins + 2)
+
+
+def _embedding_codes(a: EmbeddingSummary, b: EmbeddingSummary, bins: int, column: Column) -> Counts:
+    """Cut the line between the centroids into bins by what was served, so that its rows can be followed in time."""
+    placed = vectors.projections(column, a, b)
+    whole = placed[~np.isnan(placed)]
+    edges = np.quantile(whole, np.arange(1, bins) / bins) if len(whole) else np.empty(0)
+    return numeric_codes(placed, edges)
+
+
+def _other(_: str, reference: Column, served: Column, __: Thresholds) -> _Found:
+    types = [str(value_type(column.type)) for column in (reference, served)]
+    against = types[0] if types[0] == types[1] else " against ".join(types)
+    return _Found({"note": f"{against}: only null rates are compared"})
+
+
+_BY_KIND: dict[str, Callable[[str, Column, Column, Thresholds], _Found]] = {
+    "numeric": _numeric,
+    "datetime": _datetime,
+    "categorical": _categorical,
+    "boolean": _categorical,
+    "embedding": _embedding,
+    "other": _other,
+}
