@@ -7,7 +7,7 @@ user-defined function is then a text, and reading it runs nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -107,15 +107,16 @@ class _Reader:
 
     def view(self, variety: str, message: Any) -> View:
         spec = message.spec
+        subject = self._subject(variety, spec)
         seconds = timedelta(seconds=spec.ttl.seconds, microseconds=spec.ttl.nanos // 1000)
         return View(
-            subject=self._subject(variety, spec),
+            subject=subject,
             variety=variety,
             entities=tuple(name for name in spec.entities if name != DUMMY_ENTITY_NAME),
             keys=tuple(map(_column, spec.entity_columns)),
             features=tuple(map(_column, spec.features)),
             ttl=seconds or None,
-            source=self._batch_source(variety, spec),
+            source=_placed(self._batch_source(variety, spec), subject),
             online=spec.online,
             function=None if variety == "label view" else _function(spec),
             derived=bool(variety == "feature view" and spec.source_views),
@@ -160,6 +161,13 @@ class _Reader:
         )
         rate = spec.logging_config.sample_rate if spec.HasField("logging_config") else None
         return Service(self._subject("feature service", spec), projections, rate)
+
+
+def _placed(source: Source | None, view: Subject) -> Source | None:
+    """Give a source whose place is not found, as one without a name, the place of the view that reads it."""
+    if source is None or source.subject.place is not None:
+        return source
+    return replace(source, subject=replace(source.subject, place=view.place))
 
 
 def _column(message: Any) -> Column:

@@ -370,6 +370,20 @@ stats = FeatureView(
     assert found(lint(build(tmp_path / "wrong", Example(mapped.replace("{dtype}", "String"))))) == {("SKW014", "stats")}
 
 
+def test_a_ttl_of_a_lifetime_is_none(tmp_path: Path) -> None:
+    long = BY_CODE["SKW001"].bad.python.replace("timedelta(0)", "timedelta(seconds=8_640_000_000)")
+    (finding,) = lint(build(tmp_path / "repo", Example(long))).findings
+    assert (finding.code, finding.message.partition(":")[0]) == ("SKW001", "has a TTL of 100,000 days")
+
+
+def test_a_source_without_a_name_is_found_at_its_view(tmp_path: Path) -> None:
+    unnamed = BY_CODE["SKW008"].bad.python.replace('name="rows", ', "")
+    folder = build(tmp_path / "repo", Example(unnamed))
+    (finding,) = lint(folder).findings
+    assert finding.place is not None
+    assert (folder / "features.py").read_text().splitlines()[finding.place.line - 1] == "stats = FeatureView("
+
+
 def test_lint_does_not_open_the_stores(tmp_path: Path) -> None:
     """A store whose client is not installed is no reason not to lint; nor is one that is down."""
     folder = faulty(

@@ -173,6 +173,19 @@ def test_skw016_a_key_of_another_type_is_served_null(bad: Run) -> None:
     assert (trained["rating"], trained["trips"]) == ([0.1], [7])
 
 
+def test_skw016_a_number_that_the_source_holds_as_text_cannot_be_joined(tmp_path: Path) -> None:
+    example = Example(
+        VIEW.format(name="rating", dtype="Float64"), columns={"driver": "string"}, rows={"driver": ["1", "2"]}
+    )
+    folder = build(tmp_path / "repo", example)
+    (finding,) = lint(folder, select=["SKW016"]).findings
+    assert finding.message.startswith("join key 'driver' is INT64, and STRING in the source")
+    store = materialized(folder)
+    assert online(store, ["stats:rating"])["rating"] == [0.1]
+    with pytest.raises(Exception, match="not comparable"):
+        offline(store, ["stats:rating"])
+
+
 def test_skw019_in_pandas_mode_a_value_depends_on_its_neighbours(tmp_path: Path) -> None:
     texts = """
 @on_demand_feature_view(sources=[stats], schema=[Field(name="text", dtype=String)])

@@ -12,6 +12,8 @@ from skew_ext.linting.rule import Example, rule
 from skew_ext.linting.stores import KEY_TTL_OPTION, TEMPLATED
 
 LOOKBACK_TAG = "skew.lookback"
+FOR_EVER = timedelta(days=3653)
+"""From here on a TTL is none: nothing that is older than ten years is still there to expire."""
 SLACK = timedelta(minutes=30)
 """How late a materialization may be beside its interval before values expire."""
 
@@ -47,10 +49,12 @@ def _tagged(view: View, tag: str) -> timedelta | None:
     good=_view("timedelta(hours=3)"),
 )
 def ttl_missing(repo: LintedRepo) -> Iterator[Hit]:
-    """A feature view has no TTL, so its values never expire."""
+    """A feature view has no TTL, or one of more than ten years, so its values never expire."""
     for view in repo.feature_views:
         if view.ttl is None:
             yield Hit(view.subject, "has no TTL: values of any age are trained on and served")
+        elif view.ttl > FOR_EVER:
+            yield Hit(view.subject, f"has a TTL of {view.ttl.days:,} days: values of any age are trained on and served")
 
 
 @rule(

@@ -163,20 +163,24 @@ more = FeatureView(
     "fail",
     reason="""An online store finds a row by the bytes of its key, and an int32 7 has other bytes than an int64 7.
     Where an entity has no value type, each view takes the key's type from its own schema or source; a lookup over
-    views that differ is made with one of the types, and the others are served null, while training gets their
-    values.""",
+    views that differ is made with one of the types, and the others are served null, while training gets their values.
+    Where a source holds the key as text and Feast as a number, or the other way, keys as they are served cannot be
+    joined to the source in training.""",
     remedy="give the entity a value_type, and hold the key in that type in every source",
     bad=Example(_TWO_VIEWS.format(declared="", one="Int64", other="Int32")),
     good=Example(_TWO_VIEWS.format(declared=", value_type=ValueType.INT64", one="Int64", other="Int64")),
 )
 def join_key_types_differ(repo: LintedRepo) -> Iterator[Hit]:
-    """Views of one entity hold its join key in different types."""
+    """Views of one entity hold its join key in different types, or a source holds it as text and Feast as a number."""
     for entity in repo.entities:
         found: dict[str, list[str]] = {}
-        for view in repo.feature_views:
-            kind = _key_type(view, entity.join_key, entity.type) if entity.subject.name in view.entities else None
+        for view in (view for view in repo.feature_views if entity.subject.name in view.entities):
+            kind, stored = _key_type(view, entity.join_key, entity.type), _stored_key_type(view, entity.join_key)
             if kind is not None:
                 found.setdefault(kind, []).append(view.name)
+            if kind and stored and (kind == "STRING") != (stored == "STRING"):
+                said = f"join key {entity.join_key!r} is {kind}, and {stored} in the source"
+                yield Hit(view.subject, f"{said}: keys that are served cannot be joined in training")
         if len(found) > 1:
             said = ", ".join(f"{kind} in {' and '.join(views)}" for kind, views in sorted(found.items()))
             yield Hit(entity.subject, f"join key {entity.join_key!r} is {said}: one of them is served null")
@@ -188,8 +192,10 @@ _KEY_TYPES: Final = {"int32": "INT32", "int64": "INT64", "string": "STRING", "la
 def _key_type(view: View, key: str, declared: str) -> str | None:
     """Give the type in which a view writes its key: the schema's, the entity's, the source's; None where unknown."""
     stated = next((column.type for column in view.keys if column.name == key), None)
-    if stated is not None or declared != "UNKNOWN":
-        return stated or declared
+    return stated or (declared if declared != "UNKNOWN" else _stored_key_type(view, key))
+
+
+def _stored_key_type(view: View, key: str) -> str | None:
     if view.source is None or view.source.columns is None:
         return None
     return _KEY_TYPES.get(str(view.source.columns.type_of(view.source.stored(key))))
