@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -104,15 +104,15 @@ class CategorySummary:
     """What is kept of a categorical column: counts of the reference's commonest categories, and of all else.
 
     `categories` come from the reference (`Tally.top`) and stay fixed, so that windows compare and add up. `unseen`
-    counts the values that the reference never had, where it knows its rarer categories by name (`rare`); `other` counts
-    all further values: rare ones, or both where `rare` is not known.
+    counts the values that the reference never had, where it knows its rarer categories by name (`rare`), and is None
+    where it does not; `other` counts all further values: rare ones, or both.
     """
 
     categories: tuple[str, ...]
     counts: tuple[int, ...]
     other: int = 0
     nulls: int = 0
-    unseen: int = 0
+    unseen: int | None = None
     rare: tuple[str, ...] | None = None
     """Kept in the reference's summary alone; None where there are too many to keep."""
 
@@ -127,23 +127,18 @@ class CategorySummary:
         counts = np.zeros(len(known) + 1, dtype=np.int64)
         np.add.at(counts, slots, tally.counts)
         others = int(counts[len(categories) : -1].sum())
-        unseen = int(counts[-1])
+        known_counts, beyond = tuple(counts[: len(categories)].tolist()), int(counts[-1])
         if rare is None:
-            others, unseen = unseen, 0
-        return cls(tuple(categories), tuple(counts[: len(categories)].tolist()), others, tally.nulls, unseen)
+            return cls(tuple(categories), known_counts, beyond, tally.nulls)
+        return cls(tuple(categories), known_counts, others, tally.nulls, beyond)
 
     @classmethod
     def reference(cls, values: Tally | Column, most: int = 50) -> CategorySummary:
         """Summarize a reference, whose categories later windows are counted on."""
         tally = values if isinstance(values, Tally) else Tally.of(values)
         top = tally.top(most)
-        return cls(
-            top,
-            tuple(cls.of(tally, top).counts),
-            tally.present - sum(cls.of(tally, top).counts),
-            tally.nulls,
-            rare=rare_of(tally, top),
-        )
+        rare = rare_of(tally, top)
+        return replace(cls.of(tally, top, rare), rare=rare)
 
     def like(self, values: Tally | Column) -> CategorySummary:
         """Summarize a window on this reference's categories."""
@@ -156,18 +151,20 @@ class CategorySummary:
             raise ValueError(msg)
         counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
         rare = self.rare if other.rare is None else other.rare
-        together = (self.other + other.other, self.nulls + other.nulls, self.unseen + other.unseen)
+        told = [one.unseen for one in (self, other) if one.unseen is not None]
+        together = (self.other + other.other, self.nulls + other.nulls, sum(told) if told else None)
         return CategorySummary(self.categories, counts, *together, rare=rare)
 
     @property
     def rows(self) -> int:
         """All rows, nulls included."""
-        return sum(self.counts) + self.other + self.unseen + self.nulls
+        return sum(self.counts) + self.other + (self.unseen or 0) + self.nulls
 
     @property
     def cells(self) -> Counts:
-        """The counts that `psi` compares: the categories, then other, then null, then unseen."""
-        return np.array([*self.counts, self.other, self.nulls, self.unseen], dtype=np.int64)
+        """The counts that `psi` compares: the categories, then other, then null, then unseen where it is told."""
+        unseen = [] if self.unseen is None else [self.unseen]
+        return np.array([*self.counts, self.other, self.nulls, *unseen], dtype=np.int64)
 
     @property
     def present(self) -> int:

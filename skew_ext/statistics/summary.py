@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -81,8 +81,8 @@ class NumericSummary:
     finite: int = 0
     mean: float = 0.0
     m2: float = 0.0
-    low: float = math.inf
-    high: float = -math.inf
+    low: float = field(default=math.inf, compare=False)  # a store may keep counts and moments alone
+    high: float = field(default=-math.inf, compare=False)
 
     @classmethod
     def of(cls, values: NumericColumn | Column, edges: tuple[float, ...]) -> NumericSummary:
