@@ -31,6 +31,7 @@ CREATED: Final = "created"
 # Moves when the meaning of a definition does, so that a saved state is not read under another meaning.
 _MEANING: Final = 1
 _MICROSECOND: Final = timedelta(microseconds=1)
+_SECOND: Final = 1_000_000
 
 
 def microseconds(duration: timedelta) -> int:
@@ -223,6 +224,12 @@ class Definition:
     def reach(self) -> int:
         """The longest way back from `as_of` that any of the windows looks, in microseconds."""
         return max(each.reach for each in self.aggregates)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags for the view of `source_rows`: the look-back, for `skew lint`, and the fingerprint, for `feast plan`."""
+        seconds = -(-self.reach // _SECOND)  # rounded up
+        return {"skew.lookback": f"{seconds}s", "skew.windows": self.fingerprint}
 
     @property
     def fingerprint(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from feast import Entity, FeatureStore, FeatureView, Field, FileSource, ValueType, types
+from feast import Entity, FeatureStore, FeatureView, Field, FileSource, Project, ValueType, types
+from feast.repo_contents import RepoContents
 
+from skew_ext.baseline.plan import parse_interval
 from skew_ext.windows import WindowedAggregate, Windows
 from tests.servers import RedisServer
 from tests.windows import NOON, bits
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 CARDS = [1, 2, 3, 4]  # nobody paid with card 4
+CARD = Entity(name="card", join_keys=["card"], value_type=ValueType.INT64)
 SPENDING = Windows(
     keys={"card": "Int64"},
     columns={"amount": "Float64", "shop": "String", "payment": "Int64"},
@@ -70,12 +75,18 @@ def make_store(path: Path, rows: pa.Table, online_store: dict[str, Any]) -> Feat
         "entity_key_serialization_version": 3,
     }
     (path / "feature_store.yaml").write_text(yaml.safe_dump(config))
-    card = Entity(name="card", join_keys=["card"], value_type=ValueType.INT64)
-    view = FeatureView(
+    store = FeatureStore(repo_path=str(path))
+    store.apply([CARD, view(path, SPENDING)])
+    return store
+
+
+def view(path: Path, windows: Windows) -> FeatureView:
+    return FeatureView(
         name="spending",
-        entities=[card],
+        entities=[CARD],
+        tags=windows.tags,
         ttl=timedelta(0),
-        schema=[Field(name=name, dtype=getattr(types, kind)) for name, kind in SPENDING.outputs.items()],
+        schema=[Field(name=name, dtype=getattr(types, kind)) for name, kind in windows.outputs.items()],
         source=FileSource(
             name="spending",
             path=str(path / "spending.parquet"),
@@ -83,9 +94,6 @@ def make_store(path: Path, rows: pa.Table, online_store: dict[str, Any]) -> Feat
             created_timestamp_column="created",
         ),
     )
-    store = FeatureStore(repo_path=str(path))
-    store.apply([card, view])
-    return store
 
 
 REFERENCES = [f"spending:{name}" for name in SPENDING.outputs]
@@ -147,3 +155,24 @@ def test_without_expiry_rows_the_online_store_keeps_the_last_sum(tmp_path: Path)
     served = [row["payments"] for row in online(store)[:3]]
     assert all(int(value.removeprefix("int:")) > 0 for value in served)
     assert offline(store, NOON + 10 * HOUR)[:3] == online(store)[:3]  # and training has the same stale sums
+
+
+def test_an_edited_definition_shows_in_feast_plan(tmp_path: Path) -> None:
+    store = make_store(tmp_path, SPENDING.source_rows(pa.Table.from_pylist(payments())), {"type": "sqlite"})
+    assert parse_interval(SPENDING.tags["skew.lookback"]) == 2 * HOUR
+    edited = replace(SPENDING, allowed_lateness=timedelta(minutes=5))
+    assert _planned(store, view(tmp_path, SPENDING)) == []
+    assert "tags" in _planned(store, view(tmp_path, edited))
+
+
+def _planned(store: FeatureStore, wanted: FeatureView) -> list[str]:
+    lists: dict[str, Any] = {name: [] for name in inspect.signature(RepoContents).parameters}
+    lists |= {"projects": [Project(name="windows")], "feature_views": [wanted], "entities": [CARD]}
+    lists["data_sources"] = [wanted.batch_source]
+    registry, _, _ = store.plan(RepoContents(**lists))
+    return [
+        change.property_name
+        for diff in registry.feast_object_diffs
+        if diff.name == "spending" and diff.feast_object_type.value == "feature view"
+        for change in diff.feast_object_property_diffs
+    ]
