@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -71,12 +70,10 @@ def per_cell(judged: Judged) -> dict[str, Any]:
     return {
         "request_id": judged.log[REQUEST_ID].take(rows).to_pylist(),
         "row": judged.log[ROW].take(rows).to_pylist(),
-        "feature": judged.feature,
-        "cause": judged.causes,
-        "served_at": pd.to_datetime(cells.served_at, unit="us", utc=True),
-        "served_event": pd.to_datetime(
-            np.where(cells.has_event, cells.served_event, pd.NaT.value), unit="us", utc=True
-        ),
+        "feature": [judged.feature] * len(cells),
+        "cause": judged.causes.tolist(),
+        "served_at": [_moment(int(time)) for time in cells.served_at],
+        "served_event": [_optional_moment(time) for time in cells.served_event],
         "served": cells.served.to_pylist(),
         "baseline": cells.baseline.to_pylist(),
     }

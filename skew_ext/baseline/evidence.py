@@ -148,7 +148,10 @@ def fetch(store: FeatureStore, view: ViewPlan, log: pa.Table, start: int, end: i
     ours = [log[view.join_keys[entity.join_key]] for entity in entities if entity.join_key in view.join_keys]
     codes = _key_codes(ours, [table[name] for name in keys], log.num_rows, table.num_rows)
     kept = np.flatnonzero(codes.source >= 0)
-    names = dict(zip((feature.name for feature in view.view.features), features, strict=True))
+    renamed = {ours: theirs for theirs, ours in (view.view.batch_source.field_mapping or {}).items()}
+    names = {feature.name: renamed.get(feature.name, feature.name) for feature in view.view.features}
+    # A stream's view counts its keys among its features.
+    names = {feature: column for feature, column in names.items() if column in features}
     rows = _sorted(table, kept, codes.source[kept], (event_column, created_column), names)
     return rows, codes.log
 

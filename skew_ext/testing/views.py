@@ -107,7 +107,7 @@ PAYMENTS = SyntheticView(
         "serial": SyntheticFeature(*INT64, _whole(2**60, 2**61)),
         "active": SyntheticFeature(Bool, pa.bool_(), lambda random: bool(random.integers(2))),
         "code": SyntheticFeature(*STRING, lambda random: f"{random.integers(100_000):05d}"),
-        "plan": SyntheticFeature(*STRING, _one_of("none", "basic", "pro", "max")),
+        "plan": SyntheticFeature(*STRING, _one_of("none", "none", "basic", "pro", "max")),
         "embedding": SyntheticFeature(Array(Float32), pa.list_(pa.float32()), _vector(4)),
         "tags": SyntheticFeature(Array(String), pa.list_(pa.string()), _words),
         "constant": SyntheticFeature(*INT64, lambda _: 1),

@@ -69,14 +69,16 @@ def type_coercion(cells: DifferingCells) -> Hypothesis | None:
     A null that was cast became the text 'nan', or the smallest whole number.
     """
     best, count = None, 0
-    for says, cast in _casts(cells):
+    casts = _casts(cells)
+    for says, cast in casts:
         fits = partial(_fits, cast=cast)
         found = int(fits(cells).sum())
         if found > count:
             # No other value would happen to be what a cast makes of this one, where that is a text.
             certain = pa.types.is_string(cells.served.type)
             chance = None if certain else drawn_from_source(cells, fits)
-            best, count = Hypothesis(fits, f"through {says}", by_chance=chance, certain=certain), found
+            best = Hypothesis(fits, f"through {says}", by_chance=chance, tried=len(casts), certain=certain)
+            count = found
     return best
 
 

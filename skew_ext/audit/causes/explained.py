@@ -30,9 +30,10 @@ class ExplainedCells:
         `row` is the place in the request, `feature` as in the log (`view__feature`); `served` and `baseline` are Python
         values; times are UTC, `served_event` is NaT where nothing was served.
         """
-        if not self._parts:
-            return pd.DataFrame(columns=pd.Index(COLUMNS))
-        return pd.concat([pd.DataFrame(part, columns=pd.Index(COLUMNS)) for part in self._parts], ignore_index=True)
+        columns = {name: [value for part in self._parts for value in part[name]] for name in COLUMNS}
+        frame = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+        times = {name: pd.to_datetime(frame[name], utc=True) for name in ("served_at", "served_event")}
+        return frame.assign(row=frame["row"].astype("int64"), **times)
 
 
 _listener: ContextVar[ExplainedCells | None] = ContextVar("skew_ext_explained_cells", default=None)

@@ -37,7 +37,7 @@ NEARLY_ALL = 0.9
 MIN_CELLS = 5
 MANY_VALUES = 10
 """So many different values that one constant reproduces are no coincidence, whatever share of the cells they are."""
-CHANCE = 1e-4
+CHANCE = 1e-3
 SETTLED = 1e-9
 LEARNED_FROM = 5000
 """Of so many cells at most a constant is learned, drawn evenly over the window; it is then tried on all."""
@@ -50,13 +50,15 @@ class Hypothesis:
 
     `fits` says which cells it reproduces, `applies` which it could (all, where it is None). `says` is its constant in
     words. `by_chance` is the share of cells that would fit by chance where that is not to be found by dealing the
-    served values out anew. Of a `certain` one a single cell is enough.
+    served values out anew. `tried` is among how many it is the best: one of many fits by chance more easily
+    (Bonferroni). Of a `certain` one a single cell is enough.
     """
 
     fits: Callable[[DifferingCells], Mask]
     says: str = ""
     applies: Callable[[DifferingCells], Mask] | None = None
     by_chance: float | None = None
+    tried: int = 1
     certain: bool = False
 
 
@@ -108,7 +110,7 @@ class Trial:
             return bool(fits.any())
         if fits.sum() < MIN_CELLS:
             return False
-        chance = self._chance(cells, fits, could)
+        chance = self.hypothesis.tried * self._chance(cells, fits, could)
         nearly_all = fits.sum() >= NEARLY_ALL * (fits | (could & ~others)).sum()
         return chance <= CHANCE and bool(nearly_all or (chance <= SETTLED and self._many_values(cells, fits)))
 

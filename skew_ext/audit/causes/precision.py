@@ -59,11 +59,12 @@ def precision(cells: DifferingCells) -> Hypothesis | None:
     For whole numbers large enough the narrower type is float64.
     """
     best, count = None, 0
-    for says, narrow, certain in _narrowings(cells.served.type):
+    narrowings = _narrowings(cells.served.type)
+    for says, narrow, certain in narrowings:
         fits = partial(_fits, narrow=narrow)
         found = int(fits(cells).sum())
         if found > count:
-            best, count = Hypothesis(fits, f"to {says}", _has_both, certain=certain), found
+            best, count = Hypothesis(fits, f"to {says}", _has_both, tried=len(narrowings), certain=certain), found
     return best
 
 

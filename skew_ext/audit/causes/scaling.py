@@ -29,7 +29,8 @@ def rescaled(cells: DifferingCells) -> Hypothesis | None:
     factor = _most_common(ratios, _tolerance(cells.served.type))
     if factor is None:
         return None
-    hypothesis = Hypothesis(partial(_fits, factor=factor), f"by {factor:.7g}", _applies)
+    tried = len(np.unique(np.round(ratios[np.isfinite(ratios)], 9)))
+    hypothesis = Hypothesis(partial(_fits, factor=factor), f"by {factor:.7g}", _applies, tried=tried)
     fits = hypothesis.fits(cells)
     # One value alone fits any factor.
     if len(np.unique(references[fits & np.isfinite(references)])) < _LEAST_DIFFERENT:

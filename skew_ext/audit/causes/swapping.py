@@ -25,7 +25,8 @@ def swapped_feature(cells: DifferingCells) -> Hypothesis | None:
         mask = fits(cells)
         # One value alone may be anything: a default, a constant column.
         if mask.sum() > count and _varies(cells.served.filter(pa.array(mask))):
-            best, count = Hypothesis(fits, f"with {name}", partial(_among, other=name)), int(mask.sum())
+            could, tried = partial(_among, other=name), len(cells.siblings.columns) if cells.siblings else 1
+            best, count = Hypothesis(fits, f"with {name}", could, tried=tried), int(mask.sum())
     return best
 
 
