@@ -16,12 +16,14 @@ from skew_ext.cli.audit import audit
 from skew_ext.cli.db import db
 from skew_ext.cli.demo import demo
 from skew_ext.cli.explain import explain
+from skew_ext.cli.incidents import incidents
 from skew_ext.cli.leakage import leakage
 from skew_ext.cli.lint import lint
 from skew_ext.cli.log import log
 from skew_ext.cli.repo import Repo
 from skew_ext.cli.ship import ship
 from skew_ext.cli.transforms import transforms
+from skew_ext.cli.watch import watch
 from skew_ext.errors import SkewError
 
 EXIT_COULD_NOT_RUN = 2
@@ -64,7 +66,7 @@ def cli(ctx: click.Context, chdir: Path | None, feature_store_yaml: Path | None)
     ctx.obj = Repo(chdir or Path.cwd(), feature_store_yaml)
 
 
-for _command in (demo, lint, explain, audit, leakage, log, ship, db, transforms):
+for _command in (demo, lint, explain, audit, leakage, log, ship, watch, incidents, db, transforms):
     cli.add_command(_command)
 
 if __name__ == "__main__":

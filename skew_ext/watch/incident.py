@@ -41,7 +41,8 @@ class Incident:
     `since` is the start of the first window that showed it, `last_seen` the end of the last one; `opened_at` and
     `closed_at` are when the watch said so. `cells` of `compared` served cells differed, over all its windows.
     `deliveries` says of each message (`opened:notify`, `closed:hook`, ...) when it was delivered; None while it waits.
-    `answer` is what the hook said. `proposal` is "retrain" or "".
+    `answer` is what the hook said. `proposal` says why to retrain, or nothing. `seen_as` is the cause that single
+    windows give, where more context has told a better one.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Incident:
     evidence: tuple[Mapping[str, Any], ...] = ()
     deliveries: Mapping[str, str | None] = field(default_factory=dict)
     answer: str = ""
+    seen_as: str = ""
     proposal: str = ""
 
     @property
@@ -71,7 +73,7 @@ class Incident:
 
     def concerns(self, sighting: Sighting) -> bool:
         """Whether a sighting is of this incident: one that nothing explains may be of any cause."""
-        same = sighting.cause == self.cause or UNEXPLAINED in (sighting.cause, self.cause)
+        same = sighting.cause in (self.cause, self.seen_as) or UNEXPLAINED in (sighting.cause, self.cause)
         return self.group == sighting.group and same
 
     def seen_again(self, sighting: Sighting, end: datetime) -> Incident:

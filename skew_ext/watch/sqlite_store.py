@@ -41,6 +41,7 @@ class SqliteWatchStore(WatchStore):
     def __init__(self, path: Path, project: str) -> None:
         super().__init__(project)
         self._path = path
+        self._made = False
 
     def time(self, moment: datetime) -> Any:
         """Give a time as text that sorts as times do."""
@@ -53,7 +54,9 @@ class SqliteWatchStore(WatchStore):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._path, timeout=PATIENCE_SECONDS, isolation_level=None)) as connection:
                 connection.execute("PRAGMA synchronous = FULL")
-                connection.executescript(_TABLES)
+                if not self._made:
+                    connection.executescript(_TABLES)
+                    self._made = True
                 connection.execute("BEGIN IMMEDIATE")
                 yield _Runner(connection)
                 connection.execute("COMMIT")

@@ -152,14 +152,20 @@ class WatchStore(ABC):
             msg = f"another skew watch is at work on {after.feature_service!r} in this log; this one waits"
             raise OtherWatchError(msg)
 
-    def incidents(self, *, only_open: bool = False, feature_service: str | None = None) -> list[Incident]:
-        """Give the incidents, the newest first."""
-        condition = " AND closed_at IS NULL" if only_open else ""
-        parameters: tuple[Any, ...] = (self.project,)
+    def incidents(
+        self, feature_service: str | None = None, *, only_open: bool = False, since: datetime | None = None
+    ) -> list[Incident]:
+        """Give the incidents, the newest first; with `since`, those that are open or were closed since then."""
+        statement, parameters = _INCIDENTS, [self.project]
         if feature_service is not None:
-            condition, parameters = condition + " AND feature_service = %s", (self.project, feature_service)
+            statement, parameters = statement + " AND feature_service = %s", [*parameters, feature_service]
+        if only_open:
+            statement += " AND closed_at IS NULL"
+        if since is not None:
+            statement += " AND (closed_at IS NULL OR closed_at >= %s)"
+            parameters = [*parameters, self.time(since)]
         with self.transaction() as run:
-            rows = run(_INCIDENTS + condition + " ORDER BY opened_at DESC, id", parameters).fetchall()
+            rows = run(statement + " ORDER BY opened_at DESC, id", tuple(parameters)).fetchall()
         return [Incident.from_json(json.loads(content)) for (content,) in rows]
 
     def save(self, incidents: Iterable[Incident]) -> None:

@@ -6,6 +6,7 @@ Where something arrives late, its slice is audited again as a whole and replaced
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Literal
@@ -36,13 +37,13 @@ class Kept:
         return self.level, self.window.start
 
 
-def cuts(start: datetime, end: datetime, every: timedelta) -> Iterator[tuple[datetime, datetime]]:
+def cuts(start: datetime, end: datetime, every: timedelta, pieces: int = 2) -> Iterator[tuple[datetime, datetime]]:
     """Cut [start, end) into the slices that are audited one by one.
 
-    What came in since the last round makes two of them, so that one round can see two windows in a row; after a
+    What came in since the last round makes two `pieces`, so that one round can see two windows in a row; after a
     longer absence they are as long as `LONGEST_SLICE`. None crosses a full hour.
     """
-    step = min(max(every / 2, (end - start) / 2), LONGEST_SLICE)
+    step = min(max(every / pieces, (end - start) / pieces), LONGEST_SLICE)
     step = timedelta(seconds=max(round(step.total_seconds()), 1))
     while start < end:
         upto = min(start + step, _floor(start, HOUR) + HOUR, end)
@@ -53,20 +54,39 @@ def cuts(start: datetime, end: datetime, every: timedelta) -> Iterator[tuple[dat
         start = upto
 
 
-def due_for_merging(kept: Sequence[Kept], settled: datetime) -> Iterator[tuple[Level, datetime, list[Kept]]]:
-    """Give what is merged into an hour or a day: (level, start, parts). Nothing late is expected before `settled`."""
-    steps: tuple[tuple[Level, Level, timedelta, timedelta], ...] = (
-        ("slice", "hour", HOUR, timedelta(0)),
-        ("hour", "day", DAY, DAY),
-    )
-    for lower, upper, length, delay in steps:
+def due_for_merging(kept: Sequence[Kept], settled: datetime) -> Iterator[tuple[Level, list[Kept]]]:
+    """Give what is merged into an hour or a day, and its parts. Nothing late is expected before `settled`.
+
+    A long time without rows is kept apart from what is around it: a shipper may have been away, and bring them yet.
+    """
+    for lower, upper, length, delay, gap in _MERGES:
         groups: dict[datetime, list[Kept]] = {}
-        for one in kept:
+        for one in sorted(kept, key=lambda each: each.window.start):
             if one.level == lower:
                 groups.setdefault(_floor(one.window.start, length), []).append(one)
-        for start, parts in sorted(groups.items()):
+        for start, parts in groups.items():
             if start + length + delay <= settled:
-                yield upper, start, parts
+                for some in _gaps_apart(parts, gap):
+                    yield upper, some
+
+
+_MERGES: tuple[tuple[Level, Level, timedelta, timedelta, timedelta], ...] = (
+    ("slice", "hour", HOUR, timedelta(0), timedelta(minutes=10)),
+    ("hour", "day", DAY, DAY, HOUR),
+)
+"""What becomes what: how long it is, how much later it is merged, and which gap is long."""
+
+
+def _gaps_apart(parts: Sequence[Kept], gap: timedelta) -> Iterator[list[Kept]]:
+    rest: list[Kept] = []
+    for empty, run in itertools.groupby(parts, key=lambda one: not one.window.rows):
+        some = list(run)
+        if empty and some[-1].window.end - some[0].window.start >= gap:
+            yield some
+        else:
+            rest += some
+    if rest:
+        yield rest
 
 
 def outdated(kept: Iterable[Kept], now: datetime) -> list[Kept]:

@@ -63,13 +63,11 @@ def test_a_round_sees_two_windows() -> None:
 def test_slices_become_hours_once_nothing_late_is_expected_and_hours_days() -> None:
     slices = [slice_of(NOON + minute * MINUTE, MINUTE) for minute in range(60)]
     assert list(due_for_merging(slices, NOON + HOUR - SECOND)) == []
-    ((level, start, parts),) = due_for_merging(slices, NOON + HOUR)
-    assert (level, start, len(parts)) == ("hour", NOON, 60)
+    assert list(due_for_merging(slices, NOON + HOUR)) == [("hour", slices)]
     midnight = NOON + 12 * HOUR
     hours = [Kept("hour", WindowSummary(midnight + n * HOUR, midnight + (n + 1) * HOUR, 5)) for n in range(24)]
     assert list(due_for_merging(hours, midnight + 2 * DAY - SECOND)) == []
-    ((level, start, parts),) = due_for_merging(hours, midnight + 2 * DAY)
-    assert (level, start, len(parts)) == ("day", midnight, 24)
+    assert list(due_for_merging(hours, midnight + 2 * DAY)) == [("day", hours)]
 
 
 def test_a_window_is_the_sum_of_what_reaches_into_it() -> None:

@@ -1,0 +1,77 @@
+"""Telling people, through Apprise: Slack, PagerDuty, mail, webhooks and what else it knows, by an address each."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+from skew_ext.errors import SettingsError
+from skew_ext.watch.wording import body, title
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skew_ext.watch.incident import Incident
+
+logger = logging.getLogger("skew_ext")
+_SCHEME = re.compile(r"^([a-z][a-z0-9+.-]{1,19})://", re.IGNORECASE)
+_KINDS = {"opened": "failure", "closed": "success", "proposed": "info"}
+
+
+class Notifier:
+    """Tells several addresses. They hold tokens and passwords: no message, log or repr of ours shows one.
+
+    Raises
+    ------
+    SettingsError
+        Apprise is not installed, or does not know one of the addresses; said by its place, and never shown.
+    """
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._servers = [_server(address, place) for place, address in enumerate(addresses, start=1)]
+
+    def __repr__(self) -> str:
+        """Say how many there are."""
+        return f"Notifier({len(self._servers)} addresses)"
+
+    def __bool__(self) -> bool:
+        """Whether there is anybody to tell."""
+        return bool(self._servers)
+
+    def tell(self, incident: Incident, event: str) -> bool:
+        """Tell all of an incident that was "opened", "closed" or "proposed"; say whether everybody was reached."""
+        text = {"title": title(incident, event), "body": body(incident, event)}
+        reached = [_sent(server, place, text, _KINDS[event]) for place, server in enumerate(self._servers, start=1)]
+        return all(reached)
+
+
+def _server(address: str, place: int) -> Any:
+    try:
+        import apprise  # noqa: PLC0415 - it comes with an extra, and takes long to import
+    except ImportError as error:
+        msg = f"alerts need Apprise ({error}): pip install 'skew-ext[watch]'"
+        raise SettingsError(msg) from None
+    # It logs addresses, with their tokens where one cannot be used.
+    apprise.logger.setLevel(logging.CRITICAL + 1)
+    server = apprise.Apprise.instantiate(address, suppress_exceptions=True)
+    if server is None:
+        scheme = _SCHEME.match(address)
+        said = f" of scheme {scheme[1]}://" if scheme else ""
+        msg = (
+            f"address {place}{said} is none that Apprise can use (it is not shown, for its tokens): "
+            "see https://appriseit.com for how they are written"
+        )
+        raise SettingsError(msg)
+    return server
+
+
+def _sent(server: Any, place: int, text: dict[str, str], kind: str) -> bool:
+    try:
+        reached = bool(server.notify(**text, notify_type=kind, body_format="text"))
+        reason = "it refused, or cannot be reached"
+    except Exception as error:  # noqa: BLE001 - of any of a hundred services; one must not stop the others
+        reached, reason = False, type(error).__name__
+    if not reached:
+        logger.warning("alert address %d (%s) was not told: %s; tried again", place, server.service_name, reason)
+    return reached
