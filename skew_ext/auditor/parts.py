@@ -106,8 +106,11 @@ def _tables(destination: Destination, window: Window, wanted: Collection[str], r
     if isinstance(destination, ParquetDestination):
         yield from _parquet(service_folder(destination.path, window.feature_service), window, wanted, rows)
         return
-    table = destination.read(window.query)
-    yield table.select([name for name in table.column_names if name in wanted])
+    # PostgreSQL says how many rows there are when; what does not is read at once.
+    parted = getattr(destination, "stretches", None)
+    for query in [window.query] if parted is None else parted(window.query, rows):
+        table = destination.read(query)
+        yield table.select([name for name in table.column_names if name in wanted])
 
 
 def _parquet(folder: Path, window: Window, wanted: Collection[str], rows: int) -> Iterator[pa.Table]:

@@ -7,7 +7,7 @@ and the cell has the nearest thing that PostgreSQL can hold; reading puts the se
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from skew_ext.schema import LogSchema
 
 _MOST_LAYOUTS = 1000
+_FINEST, _MICROSECOND = 50_000, timedelta(microseconds=1)
 _ENSURE = sql.SQL("SELECT table_name, name, type, physical FROM {}.ensure_log_table(%s, %s, %s, %s, %s, %s, %s)")
 _RECORD = sql.SQL("INSERT INTO {}.batches (batch, table_name, rows) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING")
 
@@ -120,6 +121,30 @@ class PostgresDestination:
             msg = f"the log cannot be read: {error}"
             raise LogError(msg) from None
         return union(tables)
+
+    def stretches(self, query: LogQuery, rows: int) -> list[LogQuery]:
+        """Part a query with a start and an end into ones of at most about `rows` rows, in order; LogError likewise.
+
+        A stretch of a fifty-thousandth of the window is not parted, however many rows it has.
+        """
+        if query.start is None or query.end is None:
+            return [query]
+        width = max((query.end - query.start) // _FINEST, _MICROSECOND)
+        try:
+            with self._database.connected() as connection:
+                reader = LogReader(connection, self._schema, self._project)
+                counted = reader.counts(query, width // _MICROSECOND)
+        except PostgresError as error:
+            msg = f"the log cannot be read: {error}"
+            raise LogError(msg) from None
+        bounds, held = [query.start], 0
+        for number, count in sorted(counted.items()):
+            if held and held + count > rows:
+                bounds.append(query.start + number * width)
+                held = 0
+            held += count
+        pairs = zip(bounds, [*bounds[1:], query.end], strict=True)
+        return [replace(query, start=start, end=end) for start, end in pairs] if counted else []
 
     def _layout(self, connection: Connection, table: pa.Table, schema: LogSchema) -> _Layout:
         days = set(pc.unique(table[LOG_DATE]).to_pylist())

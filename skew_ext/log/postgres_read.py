@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 _TABLES = sql.SQL("SELECT name FROM {}.log_tables WHERE {} ORDER BY name")
 _COLUMNS = sql.SQL("SELECT name, type, physical FROM {}.columns WHERE table_name = %s ORDER BY ordinal")
 _SCHEMAS = sql.SQL("SELECT content FROM {}.schemas WHERE table_name = %s AND hash = ANY(%s) ORDER BY registered_at")
+_COUNTS = sql.SQL(
+    "SELECT floor(extract(epoch FROM {at} - {start}) * 1000000 / {width})::bigint, count(*) "
+    "FROM {table} WHERE {condition} GROUP BY 1"
+)
 
 
 class LogReader:
@@ -37,6 +42,20 @@ class LogReader:
         """Give the rows that fit, each feature set in a table of its own, with the types that it was served with."""
         for name in self._names(query.feature_service):
             yield from self._rows(name, query)
+
+    def counts(self, query: LogQuery, width: int) -> Counter[int]:
+        """Count the rows that fit by stretches of `width` microseconds from the query's start, numbered from 0."""
+        counted: Counter[int] = Counter()
+        for name in self._names(query.feature_service):
+            statement = _COUNTS.format(
+                at=sql.Identifier(LOG_TIMESTAMP),
+                start=sql.Literal(query.start),
+                width=sql.Literal(width),
+                table=sql.Identifier(self._schema_name, name),
+                condition=_condition(query),
+            )
+            counted.update(dict(self._connection.execute(statement).fetchall()))
+        return counted
 
     def _names(self, feature_service: str | None) -> list[str]:
         conditions: list[sql.Composable] = [sql.SQL("true")]
