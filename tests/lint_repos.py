@@ -133,7 +133,7 @@ def objects_of(folder: Path) -> list[Any]:
 
 def applied(folder: Path) -> FeatureStore:
     """Apply a repo, and give a store that read it from the registry, as a server does."""
-    with at_home(folder, folder.glob("*.py")), quiet():
+    with at_home(folder), quiet():
         FeatureStore(repo_path=str(folder)).apply(objects_of(folder))
     return FeatureStore(repo_path=str(folder))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skew_ext.linting.config import LintConfig, read_config
-from skew_ext.linting.loading import load
+from skew_ext.linting.loading import at_home, load
 from skew_ext.linting.model import SETTINGS, Hit, LintedRepo
 from skew_ext.linting.report import LintFinding, LintReport
 from skew_ext.linting.rule import Rule
@@ -53,7 +53,11 @@ def lint(
     """
     folder = repo if isinstance(repo, (str, PathLike)) else repo.config.repo_path or Path.cwd()
     config = read_config(Path(folder).resolve(), select, ignore)
-    return check(load(repo, fs_yaml_file, registry=registry), config)
+    linted = load(repo, fs_yaml_file, registry=registry)
+    if not isinstance(repo, (str, PathLike)):
+        return check(linted, config)  # an open store's process has its modules where it wants them
+    with at_home(Path(repo).resolve()):
+        return check(linted, config)
 
 
 def check(repo: LintedRepo, config: LintConfig) -> LintReport:

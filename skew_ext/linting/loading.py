@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from feast import FeatureStore, utils
-from feast.protos.feast.core.Registry_pb2 import Registry
 from feast.repo_operations import get_repo_files, parse_repo
 
 from skew_ext.errors import RepoError
@@ -40,8 +39,7 @@ def load(repo: FeatureStore | str | os.PathLike[str], fs_yaml_file: Path | None,
         There is no such repo, feature_store.yaml cannot be read, or a Python file of the repo raises.
     """
     if isinstance(repo, FeatureStore):
-        root = Path(repo.config.repo_path or Path.cwd()).resolve()
-        return _from_registry(repo, read_settings(fs_yaml_file or root / "feature_store.yaml", repo))
+        return _from_registry(repo, settings_of(repo))
     root = Path(repo).resolve()
     if not root.is_dir():
         msg = f"no folder {repo}: name the Feast repo with -c/--chdir"
@@ -55,12 +53,21 @@ def load(repo: FeatureStore | str | os.PathLike[str], fs_yaml_file: Path | None,
     return _from_files(root, read_settings(path))
 
 
-def read_settings(path: Path, store: FeatureStore | None = None) -> Settings:
-    """Read feature_store.yaml without importing the stores that it names; RepoError if it is no block of settings.
+def read_settings(path: Path) -> Settings:
+    """Read feature_store.yaml without importing the stores that it names; RepoError if it is no block of settings."""
+    return _settings(path, _raw(path))
 
-    Of a store that was made without a file, its own configuration is taken.
-    """
-    raw = _raw(path) if path.is_file() or store is None else _raw_of(store)
+
+def settings_of(store: FeatureStore) -> Settings:
+    """Give the settings of an open store, from whichever file or none they came."""
+    config = store.config
+    names = {"project": "project", "provider": "provider", "skew": "skew"}
+    names |= {"offline_store": "offline_config", "online_store": "online_config"}
+    raw = {key: getattr(config, name, None) for key, name in names.items()}
+    return _settings(Path(config.repo_path or Path.cwd()).resolve() / "feature_store.yaml", raw)
+
+
+def _settings(path: Path, raw: Mapping[str, Any]) -> Settings:
     offline, online = _block(raw.get("offline_store"), DASK), _block(raw.get("online_store"), SQLITE)
     return Settings(
         path=path,
@@ -70,7 +77,6 @@ def read_settings(path: Path, store: FeatureStore | None = None) -> Settings:
         online=online_kind(str(online["type"])),
         online_options=online,
         skew=raw.get("skew"),
-        registry=raw.get("registry"),
     )
 
 
@@ -87,13 +93,6 @@ def _raw(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _raw_of(store: FeatureStore) -> dict[str, Any]:
-    config = store.config
-    names = {"project": "project", "provider": "provider", "offline_store": "offline_config"}
-    names |= {"online_store": "online_config", "skew": "skew", "registry": "registry_config"}
-    return {key: getattr(config, name, None) for key, name in names.items()}
-
-
 def _block(raw: Any, default: str) -> dict[str, Any]:
     if isinstance(raw, str):
         return {"type": raw}
@@ -103,21 +102,14 @@ def _block(raw: Any, default: str) -> dict[str, Any]:
 
 
 def _from_registry(store: FeatureStore, settings: Settings) -> LintedRepo:
-    messages = _of_project(store.registry.proto(), settings.project or store.project)
-    return read_repo(messages, settings, "registry", _tags_of(messages))
+    registry, project = store.registry.proto(), settings.project or store.project
 
-
-def _of_project(registry: Any, project: str) -> Messages:
     def mine(message: Any) -> bool:
         return str(getattr(message, "spec", message).project) in ("", project)
 
     messages = Messages({kind: [m for m in getattr(registry, kind) if mine(m)] for kind in Messages.KINDS})
     messages.tags = next((dict(one.spec.tags) for one in registry.projects if one.spec.name == project), {})
-    return messages
-
-
-def _tags_of(messages: Messages) -> Mapping[str, Mapping[str, str]]:
-    return {view.spec.name: dict(view.spec.tags) for view in messages.by_kind["on_demand_feature_views"]}
+    return read_repo(messages, settings, "registry")
 
 
 def _from_files(root: Path, settings: Settings) -> LintedRepo:
@@ -125,14 +117,14 @@ def _from_files(root: Path, settings: Settings) -> LintedRepo:
     if not files:
         msg = f"{root} has no Python files that define features: lint what is registered with --registry"
         raise RepoError(msg)
-    with at_home(root, files):
+    with at_home(root):
         try:
             messages = _messages(parse_repo(root))
         except (Exception, SystemExit) as error:
             msg = f"the repo's Python files cannot be imported ({type(error).__name__}: {' '.join(str(error).split())})"
             raise RepoError(f"{msg}; `feast plan` would fail too") from error
     messages.places = Places(files).find
-    return read_repo(messages, settings, "files", _registered_tags(root, settings))
+    return read_repo(messages, settings, "files")
 
 
 def _messages(contents: RepoContents) -> Messages:
@@ -141,25 +133,14 @@ def _messages(contents: RepoContents) -> Messages:
     return messages
 
 
-def _registered_tags(root: Path, settings: Settings) -> Mapping[str, Mapping[str, str]]:
-    """Give the on-demand views' tags in a registry that is a local file: nothing is connected to for the rest."""
-    raw = settings.registry
-    path = raw.get("path") if isinstance(raw, dict) and raw.get("registry_type", "file") == "file" else raw
-    if not isinstance(path, str) or "://" in path or not (root / path).is_file():
-        return {}
-    registry = Registry()
-    registry.ParseFromString((root / path).read_bytes())
-    return _tags_of(_of_project(registry, settings.project))
-
-
 @contextmanager
-def at_home(root: Path, files: Iterable[Path]) -> Iterator[None]:
+def at_home(root: Path) -> Iterator[None]:
     """Be in the repo's folder, as its Python files expect, and leave none of its modules behind.
 
     Every repo has a `views`: the modules of another that are loaded stand aside.
     """
     before, path, bytecode = Path.cwd(), list(sys.path), sys.dont_write_bytecode
-    ours = {".".join(file.relative_to(root).with_suffix("").parts) for file in files}
+    ours = {".".join(file.relative_to(root).with_suffix("").parts) for file in get_repo_files(root)}
     ours |= {name.rpartition(".")[0] for name in ours if "." in name}
     others = {name: sys.modules.pop(name) for name in ours & sys.modules.keys()}
     os.chdir(root)

@@ -173,7 +173,6 @@ class Settings:
     online: str
     online_options: Mapping[str, Any]
     skew: Any
-    registry: Any
 
     @property
     def subject(self) -> Subject:
@@ -189,7 +188,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class LintedRepo:
-    """All that the rules look at. `registered` gives the tags of the on-demand views that are in the registry."""
+    """All that the rules look at."""
 
     settings: Settings
     origin: Origin
@@ -199,7 +198,6 @@ class LintedRepo:
     views: tuple[View, ...]
     on_demand: tuple[OnDemandView, ...]
     services: tuple[Service, ...]
-    registered: Mapping[str, Mapping[str, str]]
 
     @cached_property
     def feature_views(self) -> tuple[View, ...]:

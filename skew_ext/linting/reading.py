@@ -51,9 +51,7 @@ class Messages:
     places: Callable[[str, str], Place | None] = lambda _kind, _name: None
 
 
-def read_repo(
-    messages: Messages, settings: Settings, origin: Origin, registered: Mapping[str, Mapping[str, str]]
-) -> LintedRepo:
+def read_repo(messages: Messages, settings: Settings, origin: Origin) -> LintedRepo:
     """Give the repo that the messages describe."""
     of, reader = messages.by_kind, _Reader(messages.places, settings.path.parent)
     varieties = (
@@ -70,7 +68,6 @@ def read_repo(
         views=tuple(reader.view(variety, view) for variety, views in varieties for view in views),
         on_demand=tuple(map(reader.on_demand, of["on_demand_feature_views"])),
         services=tuple(map(reader.service, of["feature_services"])),
-        registered=registered,
     )
 
 

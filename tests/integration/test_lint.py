@@ -179,6 +179,22 @@ def test_a_registry_is_read_and_its_functions_are_not_run(tmp_path: Path) -> Non
     assert mark.exists(), "Feast no longer runs it: say so in docs/lint.md"
 
 
+def test_an_edited_transform_is_found_where_it_is_registered(tmp_path: Path) -> None:
+    """Before `feast apply` the edit is what is meant: only what is registered is out of step."""
+    folder = build(tmp_path / "repo", BY_CODE["SKW024"].good)
+    applied(folder)
+    assert not lint(folder, registry=True).findings
+    shared = folder / "shared.py"
+    shared.write_text(shared.read_text().replace("rating / 2", "rating / 3"))
+    assert not lint(folder).findings
+    (finding,) = lint(folder, registry=True).findings
+    assert (finding.code, finding.name) == ("SKW024", "halves")
+    assert re.fullmatch(r"shared:halved is [0-9a-f]{12} here, and [0-9a-f]{12} registered", finding.message)
+    shared.unlink()
+    (finding,) = lint(folder, registry=True).findings
+    assert finding.message == "shared:halved cannot be imported here: serving here would fail"
+
+
 def test_a_store_is_linted_by_its_registry(tmp_path: Path) -> None:
     report = lint(applied(faulty(tmp_path / "repo")))
     assert (report.origin, found(report)) == ("registry", {("SKW001", "stats"), ("SKW013", "stats")})

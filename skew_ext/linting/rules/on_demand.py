@@ -180,27 +180,23 @@ def unrepeatable(repo: LintedRepo) -> Iterator[Hit]:
     "transform-not-registered",
     "fail",
     reason="""The installed shared transform is not the one that was registered: serving runs what is installed, and
-    the log, the audit and other processes go by what is registered. Before `feast apply` it says that apply is due;
-    after it, that a machine has another version of the library.""",
+    the log, the audit and other processes go by what is registered. Only what is registered can be checked for it
+    (--registry, or an open store): in the repo's files the fingerprint is always the installed one.""",
     remedy="run `feast apply`, or install the version of the library that was applied",
     bad=Example(_STATS + _SHARED + "\nhalves.tags['skew.fingerprint'] = 'of an older version'\n"),
     good=_SHARED_GOOD,
 )
 def transform_not_registered(repo: LintedRepo) -> Iterator[Hit]:
     """A shared transform's installed fingerprint is not the registered one."""
-    for view in repo.on_demand:
-        reference, tags = _shared(view), repo.registered.get(view.name)
-        if reference is None or tags is None:
+    for view in repo.on_demand if repo.origin == "registry" else ():
+        reference = _shared(view)
+        if reference is None:
             continue
-        registered, written = tags.get(FINGERPRINT_TAG, ""), view.subject.tags.get(FINGERPRINT_TAG, "")
-        # What the files say is what is installed; a registry is compared with the library on this machine.
-        installed = written if repo.origin == "files" else installed_fingerprint(reference)
+        installed, registered = installed_fingerprint(reference), view.subject.tags.get(FINGERPRINT_TAG, "nothing")
         if installed is None:
-            yield Hit(view.subject, f"{reference} cannot be imported here, so serving here would fail")
+            yield Hit(view.subject, f"{reference} cannot be imported here: serving here would fail")
         elif installed != registered:
-            yield Hit(
-                view.subject, f"{reference} is {installed[:12]} here and {registered[:12] or 'nothing'} registered"
-            )
+            yield Hit(view.subject, f"{reference} is {installed[:12]} here, and {registered[:12]} registered")
 
 
 @rule(
