@@ -17,9 +17,10 @@ from skew_ext.transform.types import Column, ColumnType, null_of
 from skew_ext.windows.definition import Definition, WindowedAggregate
 from skew_ext.windows.errors import WindowError
 from skew_ext.windows.exact import range_totals, rounded, with_infinities
-from skew_ext.windows.ordering import ColumnHistory, History
+from skew_ext.windows.ordering import History
 from skew_ext.windows.ranges import Integers, Ranges
 from skew_ext.windows.reading import Flags, Rows
+from skew_ext.windows.timeline import ColumnHistory
 
 Array = npt.NDArray[Any]
 _INT64: Final = np.iinfo(np.int64)
@@ -32,12 +33,15 @@ def aggregate(definition: Definition, events: Rows, entities: Rows) -> dict[str,
     history = History(definition, events, entities)
     found: dict[str, Column] = {}
     for (name, family), group in _groups(definition).items():
-        column = history.column(name, ordered=family in ("first", "last"))
+        ordered = family in ("first", "last")
         shapes = list({each.shape: each for each in group}.values())
-        ranges = [column.ranges(shape, history.asked, entities.times) for shape in shapes]
-        whole = Ranges.joined(ranges)
-        counts = whole.counts()
-        values = _reduced(family, {each.function for each in group}, column, whole, counts)
+        ranges = Ranges.joined([history.ranges(name, shape, ordered=ordered) for shape in shapes])
+        counts = ranges.counts()
+        if name is None or family == "count":
+            values: Mapping[str, Array] = {family: counts}
+        else:
+            column = history.column(name, ordered=ordered)
+            values = _reduced(family, {each.function for each in group}, column, ranges, counts)
         for each in group:
             place = [shape.shape for shape in shapes].index(each.shape)
             rows = slice(place * len(entities.times), (place + 1) * len(entities.times))
@@ -62,8 +66,6 @@ def _emptied(each: WindowedAggregate, kind: ColumnType, values: Array, empty: Fl
 def _reduced(
     family: str, functions: Iterable[str], column: ColumnHistory, ranges: Ranges, counts: Integers
 ) -> Mapping[str, Array]:
-    if family == "count":
-        return {family: counts}
     column, ranges = column.narrowed(ranges)
     if not len(column.data):
         return dict.fromkeys(functions, np.zeros(len(counts), dtype=column.kind.dtype))

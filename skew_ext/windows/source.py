@@ -18,7 +18,7 @@ from skew_ext.transform.types import Column
 from skew_ext.transform.writing import to_arrow
 from skew_ext.windows.definition import CREATED, Definition
 from skew_ext.windows.history import aggregate
-from skew_ext.windows.ordering import counted
+from skew_ext.windows.ordering import on_time
 from skew_ext.windows.reading import Rows
 
 Integers = npt.NDArray[np.int64]
@@ -65,7 +65,7 @@ def source_table(
     definition: Definition, events: Rows, start: int | None, end: int | None, created: int | None
 ) -> pa.Table:
     """Give the rows of the source: keys, event time, `created` and the features; sorted by event time."""
-    events = counted(definition, events)
+    events = on_time(definition, events)
     rows = changes(definition, events, start, end)
     features = aggregate(definition, events, rows)
     known = rows.times if created is None else np.full(len(rows.times), created, dtype=np.int64)

@@ -67,6 +67,16 @@ def test_a_mean_is_the_true_mean_rounded_once() -> None:
     assert rounded(10, 0, 3) == 10 / 3
 
 
+@settings(deadline=None)
+@given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=20), st.integers(1, 50))
+def test_a_quotient_is_the_nearest_float_whatever_the_unit(values: list[float], count: int) -> None:
+    total = sum(map(units, values))
+    expected = float(sum(map(Fraction, values)) / count)
+    assert rounded(total, UNIT, count) == expected
+    spare = (total & -total).bit_length() - 1  # the same total in the largest unit that it is whole in
+    assert rounded(total >> spare, UNIT + spare, count) == expected
+
+
 CODES = st.lists(st.integers(0, 5), max_size=40)
 
 
