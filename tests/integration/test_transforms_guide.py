@@ -60,6 +60,15 @@ def test_the_examples_in_the_guides_transforms_hold(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.count("Trying:\n") >= 4) == (0, True), done.stdout
 
 
+def test_the_guides_transforms_pass_their_check(tmp_path: Path) -> None:
+    write(tmp_path)
+    done = run(
+        tmp_path, "-m", "skew_ext.cli.main", "transforms", "check", "transforms", "--no-feast", "--examples", "30"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 the same everywhere" in done.stdout
+
+
 def test_the_links_of_the_guide_lead_somewhere() -> None:
     for target in re.findall(r"\]\((\.\./[^)#]+)\)", GUIDE.read_text()):
         assert (GUIDE.parent / target).exists(), target
