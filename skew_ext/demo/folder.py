@@ -71,7 +71,7 @@ def make_folder(path: Path) -> DemoFolder:
     DemoError
         The folder holds something that is not the demo's, or the demo's needs are not installed.
     """
-    source = clone() / "feature_repo"
+    source, path = clone() / "feature_repo", path.resolve()
     if path.exists() and not path.is_dir():
         raise DemoError(f"{path} is a file; name a folder for the demo with --folder")
     if path.is_dir() and any(path.iterdir()) and not (path / MARKER).is_file():

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from skew_ext.model import AuditReport
-from skew_ext.report import as_json, frames, html
+from skew_ext.report import as_json, frames, html, summary, words
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report(AuditReport):
     """What an audit found: for machines (`to_json`), for people (`to_html`, notebooks), for analysis (`to_frames`)."""
 
@@ -41,6 +41,11 @@ class Report(AuditReport):
     def to_frames(self) -> dict[str, pd.DataFrame]:
         """Give the report as data frames: parity, causes, examples, findings, distribution and ttl."""
         return frames.frames(self)
+
+    def __repr__(self) -> str:
+        """Say what was found in a line: the data have many."""
+        window = f"{words.moment(self.start)} to {words.moment(self.end)}"
+        return f"<Report of {self.feature_service}, {window}: {self.verdict}. {summary.sentence(self)}>"
 
     def _repr_html_(self) -> str:
         return html.embedded(self)
