@@ -7,7 +7,7 @@ for the others. Three things are asked.
 
 - It reproduces `MIN_CELLS` cells at least, where a single one could be chance.
 - Far fewer cells would fit by chance: so many of those that it could reproduce, with a (binomial) probability of at
-  most `CHANCE`, were the served values dealt out anew among the cells that fit, or drawn from the feature's source.
+  most `CHANCE`, were the served values dealt out anew among those cells, or drawn from the feature's source.
 - It reproduces nearly all (`NEARLY_ALL`) of the cells that it could and that no other hypothesis reproduces: so several
   causes in one feature do not hide each other. Or the case is settled without that: chance has a probability of at most
   `SETTLED`, and `MANY_VALUES` different values are reproduced. Then cells that differ for reasons that nobody knows do
@@ -41,7 +41,7 @@ CHANCE = 1e-3
 SETTLED = 1e-9
 LEARNED_FROM = 5000
 """Of so many cells at most a constant is learned, drawn evenly over the window; it is then tried on all."""
-_DEALS = 4
+_DEALS, _PAIRS = 4, 2000
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,9 @@ class Trial:
         share = self.hypothesis.by_chance
         if share is not None:
             return _tail(int(fits.sum()), int(could.sum()), share)
-        valued = ~cells.served_null
-        fitting = np.flatnonzero(fits & valued)
-        return _tail(len(fitting), int((could & valued).sum()), _dealt_anew(cells.take(fitting), self.hypothesis))
+        valued = could & ~cells.served_null
+        share = _dealt_anew(cells.take(np.flatnonzero(valued)), self.hypothesis)
+        return _tail(int((fits & valued).sum()), int(valued.sum()), share)
 
     def _many_values(self, cells: DifferingCells, fits: Mask) -> bool:
         return self.hypothesis.by_chance is not None or _different_values(cells, fits) >= MANY_VALUES
@@ -132,17 +132,19 @@ def _tail(count: int, trials: int, share: float) -> float:
 
 
 def _dealt_anew(cells: DifferingCells, hypothesis: Hypothesis) -> float:
-    """Give the share of cells that fit with the served value of another cell in place of their own."""
-    if len(cells) <= _DEALS:
-        return 1.0
-    order = np.random.default_rng(0).permutation(len(cells))
-    shares = []
-    for deal in range(1, _DEALS + 1):
-        others = np.empty(len(cells), dtype=np.int64)
+    """Give the share of cells that fit with the served value of another cell in place of their own.
+
+    One pair more than was seen counts as fitting: what was never seen may still happen (Laplace).
+    """
+    count, fitting = len(cells), 0
+    deals = min(max(_DEALS, _PAIRS // max(count, 1)), count - 1)
+    order = np.random.default_rng(0).permutation(count)
+    for deal in range(1, deals + 1):
+        others = np.empty(count, dtype=np.int64)
         others[order] = np.roll(order, deal)
         dealt = replace(cells, served=cells.served.take(pa.array(others)))
-        shares.append(float(hypothesis.fits(dealt).mean()))
-    return float(np.mean(shares))
+        fitting += int(hypothesis.fits(dealt).sum())
+    return (fitting + 1) / (max(deals, 0) * count + 1)
 
 
 def _different_values(cells: DifferingCells, fits: Mask) -> int:
