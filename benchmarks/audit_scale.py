@@ -177,7 +177,10 @@ def run_audit(folder: Path) -> dict[str, Any]:
     started = time.perf_counter()
     auditor = SkewAuditor(store)
     report = auditor.run_audit(
-        "service", START, END, progress=lambda step: steps.append((step, time.perf_counter() - started, time.process_time()))
+        "service",
+        START,
+        END,
+        progress=lambda step: steps.append((step, time.perf_counter() - started, time.process_time())),
     )
     seconds = time.perf_counter() - started
     causes = {one.feature: one.causes for one in report.parity.features[:4]}
