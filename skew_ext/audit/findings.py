@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from skew_ext.audit.distribution import how_it_came, how_much
 from skew_ext.clock import duration_text
 from skew_ext.model import Finding
 
@@ -147,17 +148,25 @@ def distribution_findings(rows: Sequence[DistributionRow], against: str) -> Iter
     skew = against == "baseline"
     moved = [row for row in rows if row.verdict in ("watch", "act")]
     for row in sorted(moved, key=lambda row: -(row.psi or 0.0)):
-        psi = "" if row.psi is None else f"PSI {row.psi:.2f}, "
         severity: Severity = "warn" if skew and row.verdict == "act" else "info"
         yield Finding(
             code="psi_skew" if skew else "psi_drift",
             severity=severity,
             feature=row.feature,
             cause=None,
-            message=f"the served distribution is off the {against}: {psi}"
-            f"null rate {row.null_rate[0]:.1%} to {row.null_rate[1]:.1%}",
-            remedy="see the causes of its differing cells" if skew else "compare the periods; retrain if it lasts",
+            message=f"the served distribution is off the {against}: {how_much(row)}{how_it_came(row)}",
+            remedy="see the causes of its differing cells" if skew else _DRIFT_REMEDIES[row.change],
+            since=row.since,
+            until=row.until,
         )
+
+
+_DRIFT_REMEDIES = {
+    "sudden": "look at what was deployed or loaded at that time, before anything is retrained",
+    "gradual": "compare the periods; retrain if it lasts",
+    "steady": "compare the periods; retrain if it lasts",
+    None: "compare the periods; retrain if it lasts",
+}
 
 
 def baseline_findings(lost: int, repeated: int, not_comparable: dict[str, str]) -> Iterable[Finding]:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from skew_ext.audit.baseline_faults import baseline_fault_findings
+from skew_ext.audit.distribution import Distributions, identifier_notes, most_important
 from skew_ext.audit.findings import (
     baseline_findings,
     distribution_findings,
@@ -17,6 +18,7 @@ from skew_ext.audit.findings import (
     verdict_of,
 )
 from skew_ext.audit.impact import DEFAULT_THRESHOLD, ImpactCounts, Model
+from skew_ext.audit.thresholds import limits_of
 from skew_ext.audit.ttl import ttl_findings
 from skew_ext.audit.ttl_advice import ttl_advice
 from skew_ext.auditor.differing import BASELINE_PREFIX
@@ -33,11 +35,10 @@ from skew_ext.repo import feature_service as find_service
 from skew_ext.repo import open_store
 from skew_ext.report import Report
 from skew_ext.serving.resolution import FINGERPRINT_TAG, TRANSFORM_TAG
-from skew_ext.statistics import distribution_rows
 from skew_ext.transform import installed_fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
     from os import PathLike
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureStore
 
+    from skew_ext.audit.thresholds import Given, Limits
     from skew_ext.auditor.parts import Window
     from skew_ext.baseline.plan import ViewPlan
     from skew_ext.clock import Clock
@@ -81,6 +83,9 @@ class SkewAuditor:
         *,
         model: Model | None = None,
         threshold: float = DEFAULT_THRESHOLD,
+        thresholds: Given | None = None,
+        importance: Mapping[str, float] | None = None,
+        top_k: int | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> Report:
         """Compare each cell served in [start, end) with what training gets for the same key and time.
@@ -103,6 +108,13 @@ class SkewAuditor:
             decisions. The frame has a column `view__feature` for each feature, and the request data by its names.
         threshold
             A score from this on is a yes.
+        thresholds
+            Of the distributions: those of `skew_ext.statistics.Thresholds` by name, such as `{"psi_act": 0.3}`, and,
+            under the name of a feature (`view__feature`) or a view, its own. They hold before tags such as
+            `skew.psi_act` on fields and views.
+        importance, top_k
+            The importance of features to the model, by `view__feature`; the distributions of only the `top_k` most
+            important ones are compared.
         progress
             Called with the name of each step as it begins.
 
@@ -121,7 +133,10 @@ class SkewAuditor:
         views = plan_views(self._store, service)
         window = checked_window(feature_service, start, end, model_version)
         # Asked of before the long work: a training set that does not fit is said at once.
-        trained = training_columns(training_set, [view.column(name) for view in views for name in view.features])
+        columns = [view.column(name) for view in views for name in view.features]
+        trained = training_columns(training_set, columns)
+        limits = limits_of(thresholds, views)
+        compared, notes = most_important(columns, importance, top_k)
         log = WindowLog(self._store, views, window, sample)
         impact = None if model is None else ImpactCounts(model, threshold)
         with closing(FirstPass(self._store, service, views)) as passed:
@@ -129,7 +144,7 @@ class SkewAuditor:
             log.require(passed.rows, [name for counts in passed.counts for name in counts.logged])
             say("explaining what differs, and distributions")
             with ThreadPoolExecutor(1) as pool:
-                distributions = pool.submit(_distribution, passed, trained)
+                distributions = pool.submit(_distribution, passed, views, limits, trained, compared)
                 explained = self._explain(passed, impact)
                 ttls = self._ttls(passed, window)
                 distribution = distributions.result()
@@ -162,7 +177,7 @@ class SkewAuditor:
             distribution=distribution,
             ttl=ttls,
             created_at=self._clock(),
-            notes=[*log.notes(), *_sample_notes(passed)],
+            notes=[*log.notes(), *_sample_notes(passed), *notes, *identifier_notes(distribution)],
             impact=None if impact is None else impact.summary(passed.rows),
         )
 
@@ -216,18 +231,10 @@ def _parity(features: list[FeatureParity]) -> Parity:
     )
 
 
-def _distribution(passed: FirstPass, trained: dict[str, Any]) -> Distribution:
-    rows = passed.distributions()
-    columns = [counts.plan.column(name) for counts in passed.counts for name in counts.plan.features]
-    columns = [column for column in columns if column in rows.column_names]
-    return Distribution(
-        skew=distribution_rows(
-            (column, rows[BASELINE_PREFIX + column], rows[column])
-            for column in columns
-            if BASELINE_PREFIX + column in rows.column_names
-        ),
-        drift=distribution_rows((column, trained[column], rows[column]) for column in columns if column in trained),
-    )
+def _distribution(
+    passed: FirstPass, views: Sequence[ViewPlan], limits: Limits, trained: dict[str, Any], features: Sequence[str]
+) -> Distribution:
+    return Distributions(passed.distributions(), views, limits, BASELINE_PREFIX).run(trained, features)
 
 
 def _not_compared(passed: FirstPass) -> dict[str, str]:

@@ -14,6 +14,7 @@ from skew_ext.auditor.differing import BASELINE_PREFIX, DifferingRows
 from skew_ext.auditor.served import first_served_column
 from skew_ext.baseline.retrieval import Baseline, point_in_time, recompute_on_demand
 from skew_ext.log.union import union
+from skew_ext.schema import LOG_TIMESTAMP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -68,7 +69,8 @@ class FirstPass:
         both = _beside(log, baseline)
         self._differing.add(both.filter(pa.array(different)))
         columns = [view.column(name) for view in self._views for name in view.features]
-        columns = [*columns, *(BASELINE_PREFIX + name for name in columns)]
+        keys = {key: None for view in self._views for key in view.join_keys.values()}
+        columns = [*columns, *(BASELINE_PREFIX + name for name in columns), *keys, LOG_TIMESTAMP]
         self.sample.add(both.select([name for name in columns if name in both.column_names]))
         self.baseline.add(baseline)
 

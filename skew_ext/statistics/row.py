@@ -80,6 +80,17 @@ def distribution_rows(
         Whether both sides are of the same rows and times, as in skew. Where they are not, dates and times are
         measured and not judged.
     """
+    return [row for row, _ in judged_rows(columns, thresholds=thresholds, served=served, same_rows=same_rows)]
+
+
+def judged_rows(
+    columns: Iterable[tuple[str, Column, Column]],
+    *,
+    thresholds: Thresholds | LimitsOf | None = None,
+    served: Served | None = None,
+    same_rows: bool = True,
+) -> list[tuple[DistributionRow, Measured]]:
+    """Do as `distribution_rows` does, and give each row with what it was made of: its cells can then be followed."""
     limits_of = thresholds if callable(thresholds) else lambda _: thresholds or Thresholds()
     measured = []
     chances: list[list[float]] = []
@@ -92,7 +103,7 @@ def distribution_rows(
         measured.append(one)
         chances.append(_chances(one, reference, values, served))
     adjusted = iter(benjamini_hochberg([p for each in chances for p in each]))
-    return [_judge(one, [next(adjusted) for _ in one.signals], limits_of(one.row.feature)) for one in measured]
+    return [(_judge(one, [next(adjusted) for _ in one.signals], limits_of(one.row.feature)), one) for one in measured]
 
 
 def _chances(one: Measured, reference: Column, values: Column, served: Served | None) -> list[float]:
