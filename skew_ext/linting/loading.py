@@ -102,13 +102,21 @@ def _block(raw: Any, default: str) -> dict[str, Any]:
 
 
 def _from_registry(store: FeatureStore, settings: Settings) -> LintedRepo:
-    registry, project = store.registry.proto(), settings.project or store.project
+    project = settings.project or store.project
+    nothing = f"nothing is registered for project {project!r}: run `feast apply`, or lint the repo's Python files"
+    # Asked before it is opened: Feast makes a registry file that is not there.
+    file = store.config.registry
+    if file.registry_type == "file" and "://" not in file.path and not (settings.path.parent / file.path).is_file():
+        raise RepoError(nothing)
+    registry = store.registry.proto()
 
     def mine(message: Any) -> bool:
         return str(getattr(message, "spec", message).project) in ("", project)
 
     messages = Messages({kind: [m for m in getattr(registry, kind) if mine(m)] for kind in Messages.KINDS})
     messages.tags = next((dict(one.spec.tags) for one in registry.projects if one.spec.name == project), {})
+    if not any(messages.by_kind.values()):
+        raise RepoError(nothing)
     return read_repo(messages, settings, "registry")
 
 

@@ -110,6 +110,9 @@ fingerprint, the module that its tag `skew.transform` names is imported. Of sour
 local Parquet (of a folder, of its 64 newest files): no values. Of other sources, nothing: rules that ask for columns
 are silent about them, and a note says so.
 
+**In CI.** `skew -c feature_repo lint --output-format github` as a step of a GitHub workflow puts each finding on its
+line of the pull request.
+
 **Severity.** `fail`: training and serving will differ, or one of them will stop. `warn`: they will in cases that are
 likely to come. `info`: worth knowing. The exit code is 1 with findings at or over `--fail-on` (`warn` unless said
 otherwise), 2 if lint could not run, else 0.

@@ -179,6 +179,19 @@ def test_a_registry_is_read_and_its_functions_are_not_run(tmp_path: Path) -> Non
     assert mark.exists(), "Feast no longer runs it: say so in docs/lint.md"
 
 
+def test_a_registry_without_anything_is_no_clean_one(tmp_path: Path) -> None:
+    folder = faulty(tmp_path / "repo")
+    for _ in range(2):  # the first time may not make one
+        with pytest.raises(RepoError, match="nothing is registered for project 'example': run `feast apply`"):
+            lint(folder, registry=True)
+    assert not (folder / "data" / "registry.db").exists()
+    applied(folder)
+    other = yaml.safe_load((folder / "feature_store.yaml").read_text()) | {"project": "another"}
+    (folder / "feature_store.yaml").write_text(yaml.safe_dump(other))
+    with pytest.raises(RepoError, match="for project 'another'"):
+        lint(folder, registry=True)
+
+
 def test_an_edited_transform_is_found_where_it_is_registered(tmp_path: Path) -> None:
     """Before `feast apply` the edit is what is meant: only what is registered is out of step."""
     folder = build(tmp_path / "repo", BY_CODE["SKW024"].good)

@@ -273,6 +273,21 @@ def test_skw026_dask_drops_rows_and_makes_equal_ones_one(tmp_path: Path) -> None
     assert given == {"dask": 1, "duckdb": 3}
 
 
+def test_skw026_one_expired_view_is_enough_for_dask_to_drop_a_row(tmp_path: Path) -> None:
+    more = """
+more = FeatureView(
+    name="more", entities=[driver], ttl=timedelta(minutes=1),
+    schema=[Field(name="trips", dtype=Int64)], source=source,
+)
+"""
+    example = Example(BY_CODE["SKW026"].bad.python + more)
+    given = {}
+    for kind in ("dask", "duckdb"):
+        store = applied(build(tmp_path / kind, example, offline_store={"type": kind}))
+        given[kind] = offline(store, ["stats:rating", "more:trips"]).get("rating")
+    assert given == {"dask": [], "duckdb": [0.1]}
+
+
 def test_skw029_duckdb_loses_a_feature_whose_name_ends_in_y(bad: Run) -> None:
     store = bad("SKW029")
     assert online(store, ["stats:rating_y"])["rating_y"] == [1.5]

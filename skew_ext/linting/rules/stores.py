@@ -30,10 +30,10 @@ _TABLE: Final = _ROWS.format(created=',\n    created_timestamp_column="created",
     "SKW026",
     "offline-store-loses-rows",
     "warn",
-    reason="""Feast's dask store, its default, leaves out of a training set every row whose features have all expired
-    (289 of 10,000 in one run), makes one row of entity rows that are equal, and sorts ties in no fixed order. The ray
-    store ignores TTLs and makes one row of equal ones too. A model is then trained on other rows than were asked
-    for.""",
+    reason="""Feast's dask store, its default, leaves a row out of a training set when the value of one of its views
+    has expired, however many others have one (289 of 10,000 rows in one run). It makes one row of entity rows that
+    are equal, and sorts ties in no fixed order. The ray store ignores TTLs and makes one row of equal ones too. A
+    model is then trained on other rows than were asked for.""",
     remedy="use another offline store: duckdb reads the same files and keeps every row",
     bad=Example(_RATING, yaml="offline_store: {type: dask}"),
     good=Example(_RATING, yaml="offline_store: {type: duckdb}"),
@@ -41,7 +41,7 @@ _TABLE: Final = _ROWS.format(created=',\n    created_timestamp_column="created",
 def offline_store_loses_rows(repo: LintedRepo) -> Iterator[Hit]:
     """The offline store drops rows of a training set, or uses expired values."""
     done = {
-        DASK: "drops rows whose values have expired, and makes equal entity rows one",
+        DASK: "drops rows for which a value has expired, and makes equal entity rows one",
         RAY: "ignores TTLs, and makes equal entity rows one",
     }
     if repo.feature_views and repo.settings.offline in done:
