@@ -30,7 +30,7 @@ _RANK = {"pass": 0, "warn": 1, "fail": 2}
 @click.option("--weights", help="A column of weights, which is no feature.")
 @click.option("--entity-rows", type=click.Path(path_type=Path), help="The keys and times that FILE was made for.")
 @click.option(
-    "--sample", type=click.IntRange(min=1), default=200_000, show_default=True, help="Rows to check cells of."
+    "--sample", type=click.IntRange(min=1), default=100_000, show_default=True, help="Rows to check cells of."
 )
 @click.option(
     "--fail-on",

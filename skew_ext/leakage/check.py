@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from skew_ext.leakage.frame import TrainingFrame
 
-SAMPLE = 200_000
+SAMPLE = 100_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _WEIGHTS = ("weight", "weights", "sample_weight", "sample_weights", "class_weight")
 

@@ -6,11 +6,11 @@ once is seldom chance. What no row explains is then looked at a feature at a tim
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from scipy import stats
 
 from skew_ext.audit.cells import compare, is_null
 from skew_ext.leakage.origin import Asked, Origins, codes
@@ -30,8 +30,11 @@ SHIFT_STEP = 15 * 60 * 1_000_000
 SHIFTS = [step * SHIFT_STEP for step in range(-56, 57) if step]
 """15 minutes to 14 hours either way: the offsets that time zones have."""
 _HOUR = 4 * SHIFT_STEP
-SIGMAS = 4.0
+CHANCE = 1e-4
+"""What may happen by chance: below it, values that stand only in a later row are told."""
 BULK = 0.9
+RIVAL = 0.75
+"""The share of cells from which a shift the other way explains them as well: where two values take turns, half."""
 FUNCTION = 0.99
 
 
@@ -76,12 +79,14 @@ class ViewCells:
 
     def _is_latest(self, names: list[str]) -> bool:
         """Whether nearly every row has the last values that the source has, where these are not the right ones."""
+        differs = np.logical_or.reduce([self._differs[name] for name in names])
+        if differs.sum() < FEWEST:
+            return False
         origins = self._origins if len(names) == len(self._trained) else self._origins_of(names)
         telling, latest = origins.telling, origins.latest
         found = telling & latest
         if found.sum() < max(FEWEST, NEARLY_ALL * telling.sum()) or latest.mean() < NEARLY_ALL:
             return False
-        differs = np.logical_or.reduce([self._differs[name] for name in names])
         return bool((found & differs).any())
 
     def _without_time(self, names: list[str]) -> None:
@@ -122,7 +127,7 @@ class ViewCells:
         told = found[best] | found.get(second, found[best])
         others = [by for by in SHIFTS if by * best < 0]
         rival = max(found[by].mean() for by in others)
-        if told.mean() < NEARLY_ALL or found[best].mean() < BULK / 2 or rival > BULK / 2:
+        if told.mean() < NEARLY_ALL or found[best].mean() < BULK / 2 or rival > RIVAL:
             return rest
         if best < 0 and not self._worded.frame.naive:
             return rest  # older values, as a schedule of materialization makes them
@@ -137,9 +142,8 @@ class ViewCells:
             return rest
         before, after = origins.occurs(rest)
         future = after & ~before
-        chance = origins.by_chance(rest)
-        bound = len(rest) * chance + SIGMAS * math.sqrt(len(rest) * chance * (1 - chance))
-        if future.sum() >= FEWEST and future.sum() > bound:
+        unlikely = stats.binom.sf(int(future.sum()) - 1, len(rest), origins.by_chance(rest)) < CHANCE
+        if future.sum() >= FEWEST and unlikely:
             rows = _mask(rest[future], len(self._asked.at))
             positions = np.full(len(self._asked.at), -1, dtype=np.int64)
             positions[rest[future]] = origins.first_after(rest[future])

@@ -158,6 +158,45 @@ def test_one_column_of_a_view_from_the_future_is_found_alone(repo: Repo, trainin
     assert 100 < report.findings[0].rows <= 200
 
 
+def of_kind(kind: str) -> list[dict[str, Any]]:
+    """Make histories whose values repeat: a coin, a flag that goes up once, few numbers, a counter, a slow number."""
+    random, rows = np.random.default_rng(4), []
+    for driver in range(1, DRIVERS + 1):
+        rises, slow = int(random.integers(1, 72)), 0.0
+        for hour in range(72, 0, -1):
+            slow = float(random.normal()) if random.random() < 0.1 else slow
+            values = {
+                "coin": float(random.integers(0, 2)),
+                "flag": float(hour < rises),
+                "few": float(random.integers(0, 5)),
+                "counter": float(max(72 - hour - rises, 0) // 2),
+                "slow": slow,
+            }
+            rows.append(row(driver, NOON - hour * HOUR, values[kind]))
+    return rows
+
+
+@pytest.mark.parametrize("kind", ["coin", "flag", "few", "counter", "slow"])
+def test_leaks_are_found_where_values_repeat_and_chance_is_none(tmp_path: Path, kind: str) -> None:
+    repo = Repo(tmp_path / "repo")
+    rows = of_kind(kind)
+    repo.write(rows)
+    entities = asked().assign(event_timestamp=lambda frame: frame["event_timestamp"] - 2 * HOUR)
+    entities = entities[entities["event_timestamp"] > NOON - 70 * HOUR].reset_index(drop=True)
+    right = retrieved(repo, entities)[["driver", "event_timestamp", "label", "rating"]]
+    ahead = retrieved(repo, entities.assign(event_timestamp=entities["event_timestamp"] + 6 * HOUR))["rating"]
+    behind = retrieved(repo, entities.assign(event_timestamp=entities["event_timestamp"] - 3 * HOUR))["rating"]
+    last = pd.DataFrame(rows).groupby("driver").tail(1).set_index("driver")["rating"]
+    assert check(repo, right).findings == []
+    assert check(repo, right.assign(rating=right["rating"].where(right.index % 3 > 0, behind))).findings == []
+    assert codes(check(repo, right.assign(rating=last[right["driver"]].to_numpy()))) == [
+        ("fail", "joined_without_time", "rating")
+    ]
+    found = check(repo, right.assign(rating=ahead)).findings
+    assert [finding.code for finding in found] == ["timestamp_shift"]
+    assert "the values of 6 h later" in found[0].message
+
+
 def test_older_values_are_no_leak(repo: Repo, training: pd.DataFrame) -> None:
     behind = retrieved(repo, asked().assign(event_timestamp=lambda frame: frame["event_timestamp"] - 2 * HOUR))
     stale = training.copy()
