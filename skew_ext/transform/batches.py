@@ -52,7 +52,9 @@ def column_names(batch: Any) -> Iterable[str]:
 
 
 def column(batch: Any, name: str) -> Any:
-    """Give one column of a batch as it stands there."""
+    """Give one column of a batch as it stands there; KeyError if it has none, TransformError if it is no batch."""
+    if not isinstance(batch, (Mapping, pa.Table)) and not _is_frame(batch):
+        column_names(batch)
     return batch[name]
 
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from os import PathLike
 from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
-
-import numpy as np
-import numpy.typing as npt
 
 from skew_ext.errors import TransformError, nearest
 from skew_ext.transform import batches
 from skew_ext.transform.batches import ArrowColumns
 from skew_ext.transform.fingerprint import Manifest, manifest_of
 from skew_ext.transform.parameters import Parameters, parameters_of
-from skew_ext.transform.reading import read_column
-from skew_ext.transform.types import Array, Column, ColumnType, column_type
-from skew_ext.transform.writing import ColumnList, check_output, scatter, to_arrow, to_python
+from skew_ext.transform.running import Runner
+from skew_ext.transform.types import Column, ColumnType, column_type
+from skew_ext.transform.writing import to_arrow, to_list, to_python
 
 if TYPE_CHECKING:
     from feast import FeatureView, OnDemandFeatureView, RequestSource
@@ -87,11 +85,12 @@ class Contract:
         self.reference = f"{function.__module__}:{function.__qualname__}"
         self.version = version
         self.parameters = None if parameters is None else self._parameters(parameters)
-        self._fitted = {} if self.parameters is None else {_PARAMETERS: self.parameters}
         self.input_types = self._types(inputs, "inputs")
         self.output_types = self._types(outputs, "outputs")
         self._check_signature()
         self.manifest = manifest_of(function, self.describe())
+        fitted = {} if self.parameters is None else {_PARAMETERS: self.parameters}
+        self._runner = Runner(function, self.reference, self.input_types, self.output_types, fitted)
 
     def _types(self, declared: Mapping[str, object], side: str) -> dict[str, ColumnType]:
         if not declared:
@@ -154,23 +153,24 @@ class Contract:
         TransformError
             A column is missing or does not fit its declared type, or the function breaks its contract.
         """
-        columns = self._read(batches.column_names(batch), lambda name: batches.column(batch, name))
-        return batches.like(batch, self.compute(columns), self.output_types)
+        columns = self._runner.read(partial(batches.column, batch), partial(batches.column_names, batch))
+        return batches.like(batch, self._runner.compute(columns), self.output_types)
 
     def on_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Compute on one row of Python values, None for null; see `on_batch` for the errors."""
-        columns = self._read(row.keys(), lambda name: [row[name]])
-        return {name: to_python(column, self.output_types[name])[0] for name, column in self.compute(columns).items()}
+        outputs = self._runner.compute(self._runner.read(lambda name: [row[name]], row.keys))
+        return {name: to_python(column, self.output_types[name])[0] for name, column in outputs.items()}
 
     def on_demand(self, columns: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
         """Compute on Feast's columns; `names` gives, for an input, the column that carries it where that is longer.
 
         Of `ArrowColumns` the outputs are Arrow arrays, else lists.
         """
-        found = {name: names[name] if names.get(name) in columns else name for name in self.input_types}
-        read = self._read(columns.keys() | found.keys(), lambda name: columns[found[name]])
-        made: Callable[[Column, ColumnType], Any] = to_arrow if isinstance(columns, ArrowColumns) else ColumnList
-        return {name: made(column, self.output_types[name]) for name, column in self.compute(read).items()}
+        outputs = self._runner.of_lists(columns, names)
+        if outputs is None:
+            outputs = self._runner.compute(self._runner.read(partial(_carried, columns, names), columns.keys))
+        made: Callable[[Column, ColumnType], Any] = to_arrow if isinstance(columns, ArrowColumns) else to_list
+        return {name: made(column, self.output_types[name]) for name, column in outputs.items()}
 
     def on_demand_feature_view(
         self, *, name: str, sources: list[FeatureView | FeatureViewProjection | RequestSource], **feast: Any
@@ -198,64 +198,10 @@ class Contract:
 
         return on_demand_feature_view(self, name=name, sources=sources, feast=feast)
 
-    def _read(self, given: Iterable[str], column: Callable[[str], Any]) -> dict[str, Column]:
-        names = set(given)
-        columns: dict[str, Column] = {}
-        for name, kind in self.input_types.items():
-            if name not in names:
-                raise TransformError(f"{self.reference}: column {name!r} is missing{nearest(name, names)}")
-            columns[name] = read_column(column(name), kind, f"{self.reference}: {name!r}")
-        return columns
 
-    def compute(self, columns: Mapping[str, Column]) -> dict[str, Column]:
-        """Run the function on columns of the declared types, and check what it returns."""
-        rows = self._rows(columns)
-        absent = _absent(columns)
-        if absent is None:
-            return self._call({name: column.data for name, column in columns.items()}, rows)
-        present = {name: np.ascontiguousarray(column.data[~absent]) for name, column in columns.items()}
-        outputs = self._call(present, rows - int(absent.sum()))
-        return {name: scatter(column, self.output_types[name], absent) for name, column in outputs.items()}
-
-    def _rows(self, columns: Mapping[str, Column]) -> int:
-        lengths = {name: len(column.data) for name, column in columns.items()}
-        if len(set(lengths.values())) > 1:
-            raise TransformError(f"{self.reference}: the inputs differ in length: {lengths}")
-        return next(iter(lengths.values()))
-
-    def _call(self, arrays: Mapping[str, Array], rows: int) -> dict[str, Column]:
-        try:
-            # At the edges of arithmetic the result is IEEE 754's; a warning at serving would tell nobody anything.
-            with np.errstate(all="ignore"):
-                returned = self.function(**{name: _read_only(array) for name, array in arrays.items()}, **self._fitted)
-        except TransformError:
-            raise
-        except Exception as error:
-            raise TransformError(f"{self.reference} failed: {type(error).__name__}: {error}") from error
-        return self._checked(returned, rows)
-
-    def _checked(self, returned: Any, rows: int) -> dict[str, Column]:
-        if isinstance(returned, np.ndarray) and len(self.output_types) == 1:
-            returned = {next(iter(self.output_types)): returned}
-        if not isinstance(returned, Mapping) or returned.keys() != self.output_types.keys():
-            got = sorted(returned) if isinstance(returned, Mapping) else type(returned).__name__
-            raise TransformError(f"{self.reference} returned {got}, not the outputs {sorted(self.output_types)}")
-        return {
-            name: check_output(returned[name], kind, rows, f"{self.reference}: output {name!r}")
-            for name, kind in self.output_types.items()
-        }
-
-
-def _absent(columns: Mapping[str, Column]) -> npt.NDArray[np.bool_] | None:
-    masks = [column.null for column in columns.values() if column.null is not None]
-    return np.asarray(np.any(masks, axis=0)) if masks else None
-
-
-def _read_only(array: Array) -> Array:
-    # A view of our own: the function cannot change its inputs, and the caller's array stays as it was.
-    view: Array = array.view()
-    view.flags.writeable = False
-    return view
+def _carried(columns: Mapping[str, Any], names: Mapping[str, str], name: str) -> Any:
+    carrier = names.get(name, name)
+    return columns[carrier if carrier in columns else name]
 
 
 def feature_transform(
@@ -306,6 +252,7 @@ def feature_transform(
 
     With fitted parameters, and with the time, which is an input like any other:
 
+    >>> import numpy as np
     >>> @feature_transform(
     ...     inputs={"spend": "Float64", "last_order": "UnixTimestamp", "as_of": "UnixTimestamp"},
     ...     outputs={"spend_scaled": "Float64", "days_since_order": "Float64"},

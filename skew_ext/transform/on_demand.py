@@ -84,11 +84,24 @@ def on_demand_feature_view(
     return OnDemandFeatureView(
         name=name,
         schema=fields,
-        sources=sources,
+        sources=[_narrowed(source, contract) for source in sources],
         feature_transformation=transformation,
         mode="python",
         **{**feast, "tags": {**(feast.get("tags") or {}), **_tags(contract)}},
     )
+
+
+def _narrowed(source: Source, contract: Contract) -> Source:
+    """Give a source with the inputs alone: Feast reads every feature of a source, for each lookup and each row."""
+    if isinstance(source, RequestSource):
+        return source
+    projection = source.projection if isinstance(source, FeatureView) else source
+    used = [field for field in projection.features if field.name in contract.input_types]
+    if not used or len(used) == len(projection.features):
+        return source
+    narrowed = copy.copy(projection)
+    narrowed.features = used
+    return narrowed
 
 
 def on_arrow_columns(view: OnDemandFeatureView) -> OnDemandFeatureView:

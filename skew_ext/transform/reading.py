@@ -41,15 +41,15 @@ def read_column(values: Any, kind: ColumnType, where: str) -> Column:
 
 
 def _column(values: Any, kind: ColumnType) -> Column:
+    if isinstance(values, (list, tuple)):
+        return from_values(values, kind) if kind.element is None else _lists(list(values), kind.element)
     if isinstance(values, np.ndarray):
         return _from_numpy(values, kind)
     if getattr(values, "dtype", None) == np.dtype(object):
         return _from_numpy(np.asarray(values, dtype=object), kind)  # a pandas Series of Python values
-    if not isinstance(values, (list, tuple)):
-        # Another pandas Series goes through Arrow, which knows each of pandas' nulls and keeps integers whole.
-        arrow = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.Array.from_pandas(values)
-        return _from_arrow(arrow, kind)
-    return from_values(values, kind) if kind.element is None else _lists(list(values), kind.element)
+    # Another pandas Series goes through Arrow, which knows each of pandas' nulls and keeps integers whole.
+    arrow = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.Array.from_pandas(values)
+    return _from_arrow(arrow, kind)
 
 
 def _from_numpy(array: Array, kind: ColumnType) -> Column:

@@ -19,6 +19,10 @@ EARLIEST, LATEST = -62_135_596_800, 253_402_300_799
 
 _EXACT_FLOAT_INTEGERS: Final = 2.0**53
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_FLOATS: Final = frozenset({float, NoneType})
+_INTEGERS: Final = frozenset({int})
+_BOOLEANS: Final = frozenset({bool})
+_TIMES: Final = frozenset({datetime, NoneType})
 _TEXTUAL: Final[dict[type, tuple[type, ...]]] = {UUID: (str,), Decimal: (str, int)}
 """What else a column of these may hold, to be read as one: Feast's offline stores keep them as text."""
 
@@ -34,13 +38,25 @@ def from_values(values: Sequence[Any], kind: ColumnType) -> Column:
     return _READERS[kind.dtype.kind][0](values, kind)
 
 
+def quick_reader(kind: ColumnType) -> Callable[[list[Any]], Array | None]:
+    """Give what reads a list of just the Python type that Feast has for `kind`, as `from_values` does.
+
+    It gives None for any other list, and for integers and booleans with a null.
+    """
+    types = _QUICK.get(kind.name)
+    if types is None:
+        return lambda _: None
+    fits, dtype = types.issuperset, kind.dtype
+    return lambda values: np.array(values, dtype=dtype) if fits(map(type, values)) else None
+
+
 def from_array(array: Array, kind: ColumnType) -> Column:
     """Give a one-dimensional numpy array, not of objects, as a column of `kind`; see `from_values`."""
     return _READERS[kind.dtype.kind][1](array, kind)
 
 
 def _floats(values: Sequence[Any], kind: ColumnType) -> Column:
-    if not set(map(type, values)) <= {float, NoneType}:
+    if not _FLOATS.issuperset(map(type, values)):
         values = [None if is_null(value) else _number(value) for value in values]
     return _rounded(np.array(values, dtype=np.float64), kind)
 
@@ -59,12 +75,14 @@ def _float_array(array: Array, kind: ColumnType) -> Column:
 
 
 def _rounded(array: Array, kind: ColumnType) -> Column:
+    if array.dtype == kind.dtype:
+        return Column(array)
     with np.errstate(over="ignore"):  # a float64 beyond float32 is infinite, as IEEE 754 rounds it
         return Column(array.astype(kind.dtype, copy=False))
 
 
 def _integers(values: Sequence[Any], kind: ColumnType) -> Column:
-    if set(map(type, values)) <= {int}:
+    if _INTEGERS.issuperset(map(type, values)):
         try:
             return Column(_in_range(np.array(values, dtype=np.int64), kind))
         except OverflowError:
@@ -111,6 +129,8 @@ def _whole_number(value: Any, kind: ColumnType) -> int:
 
 
 def _booleans(values: Sequence[Any], _: ColumnType) -> Column:
+    if _BOOLEANS.issuperset(map(type, values)):
+        return Column(np.array(values, dtype=np.bool_))
     missing = [is_null(value) for value in values]
     for value, null in zip(values, missing, strict=True):
         if not null and not isinstance(value, (bool, np.bool_)):
@@ -127,7 +147,7 @@ def _boolean_array(array: Array, _: ColumnType) -> Column:
 
 def _objects(values: Sequence[Any], kind: ColumnType) -> Column:
     assert kind.holds is not None  # noqa: S101 - a column of objects says what it holds
-    if kind.holds is Decimal or not set(map(type, values)) <= {kind.holds, NoneType}:
+    if kind.holds is Decimal or not {kind.holds, NoneType}.issuperset(map(type, values)):
         values = [None if is_null(value) else _object(value, kind.holds) for value in values]
     if kind.holds is str:
         "".join([value for value in values if value]).encode()  # neither Feast nor Arrow keeps a lone surrogate
@@ -153,7 +173,7 @@ def _object_array(array: Array, kind: ColumnType) -> Column:
 
 
 def _times(values: Sequence[Any], kind: ColumnType) -> Column:
-    if len(values) > 1 and set(map(type, values)) <= {datetime, NoneType}:
+    if len(values) > 1 and _TIMES.issuperset(map(type, values)):
         # Arrow, too, takes a naive time as UTC.
         micros = pa.array(values, pa.timestamp("us", tz="UTC")).to_numpy(zero_copy_only=False)
         return _time_array(micros, kind)
@@ -190,6 +210,9 @@ def _seconds(value: Any) -> int:
     since = (value if value.tzinfo else value.replace(tzinfo=timezone.utc)) - _EPOCH
     return since.days * 86_400 + since.seconds
 
+
+_QUICK: Final = {"Float64": _FLOATS, "Bool": _BOOLEANS}
+"""The types whose values numpy reads exactly: Float32 can overflow with a warning, an integer with an error."""
 
 _Reader = Callable[[Any, ColumnType], Column]
 _READERS: Final[dict[str, tuple[_Reader, _Reader]]] = {

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -50,6 +51,16 @@ class ColumnType:
     own_null: bool
     holds: type | None = None
     element: ColumnType | None = None
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether each value of the dtype is a value of the type: numbers and booleans."""
+        return self.dtype.kind in "fib"
+
+    @cached_property
+    def inferred(self) -> bool:
+        """Whether Arrow reads this type off a Python value of it."""
+        return self.name in ("Float64", "Int64", "Bool", "String")
 
 
 class Column(NamedTuple):

@@ -30,6 +30,8 @@ def check_output(returned: Any, kind: ColumnType, rows: int, where: str) -> Colu
     TransformError
         It is no array, of another length than the inputs, or of another dtype than declared.
     """
+    if type(returned) is np.ndarray and kind.plain and returned.dtype == kind.dtype and returned.shape == (rows,):
+        return Column(returned)
     if not isinstance(returned, np.ndarray) or returned.ndim != (2 if _is_matrix(returned, kind) else 1):
         raise TransformError(f"{where} is {_said(returned)}, not a one-dimensional numpy array")
     if len(returned) != rows:
@@ -175,6 +177,15 @@ def _aware(value: datetime) -> datetime:
     return value.replace(tzinfo=timezone.utc)
 
 
+def to_list(column: Column, kind: ColumnType) -> list[Any]:
+    """Give a column as a list of Python values that Arrow reads back with the declared type."""
+    if kind.inferred:
+        values = to_python(column, kind)
+        if values and values[0] is not None:  # Arrow finds the type by itself
+            return values
+    return ColumnList(column, kind)
+
+
 class ColumnList(list[Any]):
     """A column as a list of Python values, which Arrow reads back with the declared type.
 
@@ -184,9 +195,8 @@ class ColumnList(list[Any]):
 
     def __init__(self, column: Column, kind: ColumnType) -> None:
         super().__init__(to_python(column, kind))
-        self._column = column
-        self._kind = kind
+        self._made_of = column, kind
 
     def __arrow_array__(self, type: pa.DataType | None = None) -> pa.Array:  # noqa: A002 - Arrow's protocol
-        array = to_arrow(self._column, self._kind)
+        array = to_arrow(*self._made_of)
         return array if type is None else array.cast(type)

@@ -69,7 +69,9 @@ class Served:
     def source(self) -> None:
         """Write the source's one row."""
         times = pa.array([NOON], pa.timestamp("us", tz="UTC"))
-        table = pa.table({"key": pa.array([1], pa.int64()), "event_timestamp": times, "measured": [3.25]})
+        table = pa.table(
+            {"key": pa.array([1], pa.int64()), "event_timestamp": times, "measured": [3.25], "spare": [1.0]}
+        )
         pq.write_table(table, self.path / "rows.parquet")
 
     def apply(self) -> None:
@@ -77,7 +79,7 @@ class Served:
         store = FeatureStore(repo_path=str(self.path))
         entity = Entity(name="key", join_keys=["key"], value_type=ValueType.INT64)
         source = FileSource(name="rows", path=str(self.path / "rows.parquet"), timestamp_field="event_timestamp")
-        fields = [Field(name="measured", dtype=Float64)]
+        fields = [Field(name=name, dtype=Float64) for name in ("measured", "spare")]
         view = FeatureView(name="measures", entities=[entity], ttl=timedelta(days=1), schema=fields, source=source)
         asked = RequestSource(name="ask", schema=[Field(name="asked", dtype=Float64)])
         demanded = self.transform().on_demand_feature_view(name="enforced", sources=[view, asked])
@@ -199,6 +201,14 @@ def test_training_runs_on_arrow_columns_with_what_plain_feast_gives(served: Serv
     (served.path / "plain.yaml").write_text(yaml.safe_dump(plain))
     by_lists = served.train(FeatureStore(fs_yaml_file=served.path / "plain.yaml", repo_path=str(served.path)))
     assert served.train(served.store()).equals(by_lists)
+
+
+@pytest.mark.parametrize("provider", ["local"])
+def test_view_reads_the_inputs_of_its_sources_and_nothing_else(served: Served) -> None:
+    view = served.store().get_on_demand_feature_view("enforced")
+    (projection,) = view.source_feature_view_projections.values()
+    assert [field.name for field in projection.features] == ["measured"]
+    assert served.store().get_online_features([*FEATURES, "measures:spare"], ASK).to_dict()["spare"] == [1.0]
 
 
 @pytest.mark.parametrize("provider", ["skew_ext.SkewProvider"])
