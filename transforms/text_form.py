@@ -17,11 +17,11 @@ from skew_ext import feature_transform
 Texts = npt.NDArray[np.object_]
 
 
-def folded(text: str, unicode_version: str = unicodedata.unidata_version) -> str:
+def folded(text: str) -> str:
     r"""Give a text caseless, in the form NFKC, with single plain spaces and none at the ends.
 
-    It is the compatibility caseless matching of the Unicode Standard (section 3.13, D146). The tables come with Python:
-    their version is a default here, so that it is part of the fingerprint, and a newer Python at serving is seen.
+    It is the compatibility caseless matching of the Unicode Standard (section 3.13, D146). The tables come with Python,
+    so their version is part of the fingerprint of a transform that uses this: a newer Python at serving is seen.
 
     Examples
     --------
@@ -30,7 +30,6 @@ def folded(text: str, unicode_version: str = unicodedata.unidata_version) -> str
     >>> folded("Straße") == folded("STRASSE")
     True
     """
-    del unicode_version  # said for the fingerprint alone
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFD", text).casefold())
     return " ".join(unicodedata.normalize("NFKC", plain.casefold()).split())
 

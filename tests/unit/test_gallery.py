@@ -153,13 +153,6 @@ def test_a_folded_text_is_in_its_form_and_stays_as_it_is(text: str) -> None:
         assert text_form.folded(unicodedata.normalize(form, text)) == once
 
 
-def test_another_unicode_is_another_fingerprint() -> None:
-    from skew_ext import feature_transform  # noqa: PLC0415 - declared here alone
-
-    def keyed(version: str) -> str:
-        def key(merchant: Any) -> Any:
-            return np.array([text_form.folded(name, version) for name in merchant], dtype=object)
-
-        return feature_transform(inputs={"merchant": "String"}, outputs={"key": "String"})(key).fingerprint
-
-    assert keyed("14.0.0") != keyed("15.0.0")
+def test_the_version_of_unicode_is_in_the_fingerprint() -> None:
+    manifest: Any = text_form.merchant_key
+    assert manifest.manifest.libraries["unicode"] == unicodedata.unidata_version
