@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from decimal import InvalidOperation
 from itertools import chain
+from reprlib import repr as shortened
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def _lists(rows: list[Any], element: ColumnType) -> Column:
     lists = [row for row, there in zip(rows, present, strict=True) if there]
     for row in lists:
         if not isinstance(row, (list, tuple, np.ndarray)) or np.ndim(row) > 1:
-            raise TypeError(f"it holds {row!r}, not a plain list")
+            raise TypeError(f"it holds {shortened(row)}, not a plain list")
     flat = _elements(lists, element)
     return _split(flat, [len(row) for row in lists], present)
 

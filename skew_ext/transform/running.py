@@ -118,7 +118,8 @@ class Runner:
         except TransformError:
             raise
         except Exception as error:
-            raise TransformError(f"{self._reference} failed: {type(error).__name__}: {error}") from error
+            why = str(error).partition("\n")[0]
+            raise TransformError(f"{self._reference} failed: {type(error).__name__}: {why}") from error
         return self._checked(returned, rows)
 
     def _checked(self, returned: Any, rows: int) -> dict[str, Column]:

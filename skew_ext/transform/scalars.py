@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
+from reprlib import repr as shortened
 from types import NoneType
 from typing import Any, Final
 from uuid import UUID
@@ -63,7 +64,7 @@ def _floats(values: Sequence[Any], kind: ColumnType) -> Column:
 
 def _number(value: Any) -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"it holds {value!r}")
+        raise TypeError(f"it holds {shortened(value)}")
     return float(value)
 
 
@@ -119,7 +120,7 @@ def _whole(floats: Array, kind: ColumnType) -> Array:
 
 def _whole_number(value: Any, kind: ColumnType) -> int:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"it holds {value!r}")
+        raise TypeError(f"it holds {shortened(value)}")
     if isinstance(value, (float, np.floating)):
         return int(_whole(np.asarray([value]), kind)[0])
     limits = np.iinfo(kind.dtype)
@@ -134,7 +135,7 @@ def _booleans(values: Sequence[Any], _: ColumnType) -> Column:
     missing = [is_null(value) for value in values]
     for value, null in zip(values, missing, strict=True):
         if not null and not isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"it holds {value!r}")
+            raise TypeError(f"it holds {shortened(value)}")
     known = [not null and bool(value) for value, null in zip(values, missing, strict=True)]
     return Column(np.array(known, dtype=np.bool_), np.array(missing) if any(missing) else None)
 
@@ -162,7 +163,7 @@ def _object(value: Any, holds: type) -> Any:
             return holds(value)
         except ArithmeticError:
             pass  # decimal's word for what is no number
-    raise TypeError(f"it holds {value!r}")
+    raise TypeError(f"it holds {shortened(value)}")
 
 
 def _object_array(array: Array, kind: ColumnType) -> Column:
@@ -205,7 +206,7 @@ def _seconds(value: Any) -> int:
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return int(value)
     if not isinstance(value, datetime):
-        raise TypeError(f"it holds {value!r}")
+        raise TypeError(f"it holds {shortened(value)}")
     # A naive time is UTC, as Feast takes it.
     since = (value if value.tzinfo else value.replace(tzinfo=timezone.utc)) - _EPOCH
     return since.days * 86_400 + since.seconds

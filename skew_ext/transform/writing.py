@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from decimal import Decimal
+from reprlib import repr as shortened
 from typing import Any
 from uuid import UUID
 
@@ -79,7 +80,7 @@ def _checked_objects(values: Array, null: npt.NDArray[np.bool_] | None, kind: Co
     for cell in cells:
         if cell is not None and not isinstance(cell, kind.holds):
             said = f"return {kind.holds.__name__}, and None for null"
-            raise TransformError(f"{where} holds {cell!r}, declared {kind.name}; {said}")
+            raise TransformError(f"{where} holds {shortened(cell)}, declared {kind.name}; {said}")
     try:
         return from_values(cells, kind)
     except ValueError as error:

@@ -18,6 +18,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RequestSource, ValueType
+from feast.transformation.python_transformation import PythonTransformation
 from feast.types import Float64
 
 from skew_ext import LoggedFeatureStore, read_log
@@ -195,11 +196,17 @@ def test_changed_parameter_file_is_refused_and_named(served: Served) -> None:
         store.get_online_features(FEATURES, ASK)
 
 
-@pytest.mark.parametrize("provider", ["skew_ext.SkewProvider"])
-def test_training_runs_on_arrow_columns_with_what_plain_feast_gives(served: Served) -> None:
+def test_training_runs_on_arrow_columns_with_what_plain_feast_gives(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = yaml.safe_load((served.path / "feature_store.yaml").read_text()) | {"provider": "local"}
     (served.path / "plain.yaml").write_text(yaml.safe_dump(plain))
     by_lists = served.train(FeatureStore(fs_yaml_file=served.path / "plain.yaml", repo_path=str(served.path)))
+
+    def never(*_: Any) -> None:
+        pytest.fail("it went through Python lists")
+
+    monkeypatch.setattr(PythonTransformation, "transform_arrow", never)
     assert served.train(served.store()).equals(by_lists)
 
 

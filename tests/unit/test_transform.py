@@ -220,6 +220,16 @@ def test_broken_contract_is_said(returned: Any, said: str) -> None:
     assert said in refused(run)
 
 
+def test_errors_stay_in_one_line_whatever_they_tell_of() -> None:
+    def verbose(x: Any) -> Any:
+        raise ValueError(f"first line\nsecond line of {x}")
+
+    transform = feature_transform(inputs={"x": "Float64"}, outputs={"y": "Float64"})(verbose)
+    assert refused(lambda: transform.on_row({"x": 1.0})).endswith("failed: ValueError: first line")
+    long = refused(lambda: plus_one.on_row({"x": "a\n" * 1_000_000}))
+    assert len(long) < 200
+
+
 def test_declarations_that_do_not_fit_are_said() -> None:
     def declare(**contract: Any) -> str:
         return refused(lambda: feature_transform(**contract)(lambda x: x))

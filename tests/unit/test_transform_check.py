@@ -98,6 +98,10 @@ def through_a_name_made_up_at_run_time(x):
 def default_state(x, memo=[]):
     memo.append(len(x))
     return x
+@feature_transform(inputs={"id": "Int64", "hash": "Float64"}, outputs={"y": "Float64"})
+def named_like_builtins(id, hash):
+    open = id + 1.0
+    return open * hash
 @declare
 def fine(x):
     start = dt.datetime(2020, 1, 1, tzinfo=dt.timezone.utc)
@@ -142,6 +146,7 @@ EXPECTED = {
     "fails": ("error", "ValueError: too large"),
     "empty_fails": ("error", "on an empty batch: failed: IndexError"),
     "dynamic": ("dynamic", "eval"),
+    "named_like_builtins": ("", ""),
     "fine": ("", ""),
 }
 SMALLEST = {

@@ -64,14 +64,15 @@ def _in_part(part: Part) -> Iterator[tuple[str, str]]:
         tree = ast.parse(part.code)
     except SyntaxError:  # a class is told by its members, and a function without source cannot be read
         return
-    reader = _Reader(part)
+    reader = _Reader(part, set(_bound(tree)))
     for node in ast.walk(tree):
         yield from reader.read(node)
 
 
 class _Reader:
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, bound: set[str]) -> None:
         self._values = part.values
+        self._bound = bound
         self._local: dict[str, str] = {}
         self._inside: set[int] = set()
 
@@ -103,7 +104,7 @@ class _Reader:
         """Give the dotted name that an expression means, in the module that defines it, or nothing."""
         if isinstance(node, ast.Attribute):
             base = self._resolved(node.value)
-            written = _dotted(node)
+            written = ast.unparse(node)
             if written in self._values:
                 return _meaning(self._values[written])
             return f"{base}.{node.attr}" if base else ""
@@ -113,7 +114,7 @@ class _Reader:
             return self._local[node.id]
         if node.id in self._values:
             return _meaning(self._values[node.id])
-        return node.id if hasattr(builtins, node.id) else ""
+        return node.id if hasattr(builtins, node.id) and node.id not in self._bound else ""
 
     def _named(self, node: ast.Name | ast.Attribute) -> Iterator[tuple[str, str]]:
         if id(node) in self._inside:  # the whole of a.b.c is told, not a.b and a besides
@@ -149,8 +150,13 @@ class _Reader:
             yield "clock", ast.unparse(node)
 
 
-def _dotted(node: ast.expr) -> str:
-    return ast.unparse(node)
+def _bound(tree: ast.AST) -> Iterator[str]:
+    """Give the names that a part binds itself: an input may be called `id`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            yield node.id
 
 
 def _prefixes(name: str) -> Iterator[str]:
