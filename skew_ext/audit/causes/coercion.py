@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from skew_ext.audit.causes.cells import nothing
 from skew_ext.audit.causes.hypotheses import Hypothesis, drawn_from_source
@@ -76,10 +77,21 @@ def type_coercion(cells: DifferingCells) -> Hypothesis | None:
         if found > count:
             # No other value would happen to be what a cast makes of this one, where that is a text.
             certain = pa.types.is_string(cells.served.type)
-            chance = None if certain else drawn_from_source(cells, fits)
+            chance = None if certain else _by_chance(cells, fits)
             best = Hypothesis(fits, f"through {says}", by_chance=chance, tried=len(casts), certain=certain)
             count = found
     return best
+
+
+def _by_chance(cells: DifferingCells, fits: Callable[[DifferingCells], Mask]) -> float | None:
+    """Give the share of cells that would fit by chance: a bool has two values, which may be common ones.
+
+    As many would as for a value of the source, drawn at random, or as have any other value in common.
+    """
+    share = drawn_from_source(cells, fits)
+    others = cells.served.filter(pa.array(~fits(cells))).drop_null()
+    most = int(pc.max(pc.value_counts(others).field("counts")).as_py()) if len(others) else 0
+    return None if share is None else max(share, most / len(cells))
 
 
 def _casts(cells: DifferingCells) -> list[tuple[str, Cast]]:

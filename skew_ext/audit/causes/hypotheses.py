@@ -162,9 +162,12 @@ def drawn_from_source(cells: DifferingCells, fits: Callable[[DifferingCells], Ma
     evidence = cells.evidence
     if evidence is None or not len(evidence.values) or not len(cells):
         return None
-    drawn = np.random.default_rng(0).integers(len(evidence.values), size=len(cells))
-    try:
-        served = plain(evidence.values.take(pa.array(drawn))).cast(cells.served.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return 0.0
-    return float(fits(replace(cells, served=served)).mean())
+    random, fitting, rounds = np.random.default_rng(0), 0, max(_DEALS, _PAIRS // len(cells))
+    for _ in range(rounds):
+        drawn = random.integers(len(evidence.values), size=len(cells))
+        try:
+            served = plain(evidence.values.take(pa.array(drawn))).cast(cells.served.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            return 0.0
+        fitting += int(fits(replace(cells, served=served)).sum())
+    return (fitting + 1) / (rounds * len(cells) + 1)
