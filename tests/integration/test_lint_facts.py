@@ -5,8 +5,11 @@ A rule whose test here fails after an upgrade of Feast says something that is no
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,11 @@ from typing import Any
 import pandas as pd
 import psycopg
 import pytest
+import uvicorn
+import yaml
 from feast import Entity, FeatureStore, FeatureView, Field, ValueType
 from feast.errors import FeatureNameCollisionError
+from feast.feature_server import get_app
 from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
 from feast.types import Float64
 
@@ -309,6 +315,42 @@ def test_skw030_sqlite_depends_on_the_time_zone_of_the_process(bad: Run, monkeyp
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_skw031_a_remote_store_gives_no_event_times(tmp_path: Path) -> None:
+    store = materialized(build(tmp_path / "server", BY_CODE["SKW031"].good))
+    with serving(store) as address:
+        remote = build(tmp_path / "client", BY_CODE["SKW031"].bad, online_store={"type": "remote", "path": address})
+        config = yaml.safe_load((remote / "feature_store.yaml").read_text())
+        config["registry"] = str(tmp_path / "server" / "data" / "registry.db")
+        (remote / "feature_store.yaml").write_text(yaml.safe_dump(config))
+        client = FeatureStore(repo_path=str(remote))
+        times = {}
+        for name, asked in (("server", store), ("client", client)):
+            response = asked.get_online_features(["stats:rating"], [{"driver": 1}])
+            assert response.to_dict()["rating"] == [0.1]
+            place = list(response.proto.metadata.feature_names.val).index("rating")
+            times[name] = [one.ToSeconds() for one in response.proto.results[place].event_timestamps]
+    assert times == {"server": [int(EVENT.timestamp())], "client": []}
+
+
+@contextmanager
+def serving(store: FeatureStore) -> Iterator[str]:
+    """Serve a store over HTTP as `feast serve` does, on a thread; give the address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(get_app(store), host="127.0.0.1", port=port, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def test_skw035_short_names_collide(bad: Run) -> None:

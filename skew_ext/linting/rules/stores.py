@@ -142,16 +142,13 @@ def sqlite_in_production(repo: LintedRepo) -> Iterator[Hit]:
     "SKW031",
     "remote-online-store",
     "warn",
-    reason="""The remote online store asks a feature server over HTTP. The event times do not come back with the
-    values, and NaN comes back as the text "NaN". What is logged on this side cannot be checked for staleness or
-    expiry.""",
+    reason="""The remote online store asks a feature server over HTTP, and the event times do not come back with the
+    values. What is logged on this side cannot be checked for staleness or expiry.""",
     remedy="log at the feature server: give its repo the provider skew_ext.SkewProvider",
     bad=Example(_RATING, yaml="online_store: {type: remote, path: 'http://localhost:6566'}"),
     good=Example(_RATING),
 )
 def remote_online_store(repo: LintedRepo) -> Iterator[Hit]:
-    """The online store is a remote feature server, which loses event times and NaN."""
+    """The online store is a remote feature server, which gives values without their event times."""
     if repo.settings.online == REMOTE:
-        yield Hit(
-            repo.settings.line("online_store"), "the remote online store loses event times, and gives NaN as text"
-        )
+        yield Hit(repo.settings.line("online_store"), "the remote online store gives values without their event times")
