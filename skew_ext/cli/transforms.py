@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,10 +58,12 @@ def check(  # noqa: PLR0913 - one parameter for each option
     need_tools()
     contracts = [found for target in targets or (_default(repo),) for found in find_transforms(target)]
     checked = []
-    for contract in contracts:
-        checked.append(check_transform(contract, examples=examples, feast=feast, redis=redis))
-        if json_file != STANDARD_OUTPUT:
-            _tell(checked[-1])
+    with _progress() as say:
+        for number, contract in enumerate(contracts, start=1):
+            say(f"{number} of {len(contracts)}: {contract.reference}")
+            checked.append(check_transform(contract, examples=examples, feast=feast, redis=redis))
+            if json_file != STANDARD_OUTPUT:
+                _tell(checked[-1])
     if json_file is not None:
         write_json(json_file, {"schema": 1, "transforms": [one.as_dict() for one in checked]})
     failed = sum(bool(one.findings) for one in checked)
@@ -105,6 +109,19 @@ def diff(repo: Repo, /, what: tuple[str, ...], json_file: str | None) -> None:
             _tell_comparison(one)
     if any(one.differs for one in compared):
         sys.exit(1)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Show what is being checked on a terminal's standard error, and nothing elsewhere."""
+    from skew_ext.text import harmless
+
+    screen = console(err=True)
+    if not screen.is_terminal:
+        yield lambda _: None
+        return
+    with screen.status("") as status:
+        yield lambda text: status.update(harmless(text))
 
 
 def _default(repo: Repo) -> str:

@@ -24,8 +24,8 @@ def checked_retrieval(job: RetrievalJob, guard: TransformGuard) -> RetrievalJob:
         views = job.on_demand_feature_views
     except NotImplementedError:  # a job that knows of none, as a saved dataset's in some stores
         return job
-    if views:
-        guard.check_views(views)
+    guard.check_views(views or ())
+    if isinstance(views, list):
         # In place: the job computes with the list that it gives.
         views[:] = [on_arrow_columns(view) for view in views]
     return job
