@@ -1,9 +1,9 @@
 """Windowed aggregates on a stream, for serving: events one at a time, in whatever order they arrive.
 
 Memory is bounded: an event is kept until no window that may still be read can hold it, which is `allowed_lateness` plus
-the longest look-back after its event time, and at most a thirty-second more. What the clock is, is said by whoever adds
-events: the latest arrival so far. An event that arrives more than `allowed_lateness` after its event time is left out,
-and counted.
+the longest look-back after its event time, and at most a thirty-second more. The clock is the latest arrival so far, so
+arrivals must come from a clock that can be trusted: one stamped a year ahead would let go of all that is older. An
+event that arrives more than `allowed_lateness` after its event time is left out, and counted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 from skew_ext.clock import Clock, utc_now
 from skew_ext.windows.definition import Definition, WindowedAggregate, microseconds
 from skew_ext.windows.errors import WindowError
-from skew_ext.windows.reading import Event, EventReader, microseconds_of
+from skew_ext.windows.reading import Event, EventReader, moment
 from skew_ext.windows.series import REDUCERS, Series, exponent_of
 
 Outcome = Literal["added", "duplicate", "late"]
@@ -98,11 +98,11 @@ class Aggregator:
         """
         read = self._reader.event(event)
         if arrived is not None:
-            at = microseconds_of(arrived)
+            at = moment(arrived, "arrived")
         elif self.definition.arrived:
             at = self._reader.time(event, self.definition.arrived)
         else:
-            at = microseconds_of(self._clock())
+            at = moment(self._clock(), "the clock")
         with self._lock:
             outcome = self._take(read, at)
             self.outcomes[outcome] += 1
@@ -132,16 +132,13 @@ class Aggregator:
                 raise WindowError(f"give the key by name: {', '.join(self.definition.key_types)}")
             key = {next(iter(self.definition.key_types)): key}
         read = self._reader.key(key)
-        try:
-            moment = microseconds_of(as_of)
-        except TypeError as error:
-            raise WindowError(f"as_of cannot be read as a time: {error}") from None
+        asked = moment(as_of, "as_of")
         with self._lock:
-            if moment < self._now - self._lateness:
+            if asked < self._now - self._lateness:
                 kept = self.definition.allowed_lateness
                 raise WindowError(f"as_of {as_of} is more than {kept} back; a longer allowed_lateness keeps more")
             state = self._states.get(read)
-            return {each.name: self._value(each, state, moment) for each in self.definition.aggregates}
+            return {each.name: self._value(each, state, asked) for each in self.definition.aggregates}
 
     def kept(self) -> tuple[list[Kept], int]:
         """Give all of the state: the events kept, each with when it arrived, and the latest arrival (microseconds)."""

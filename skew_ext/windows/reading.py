@@ -146,14 +146,22 @@ def _as_times(values: Any) -> npt.NDArray[Any]:
     return np.asarray(values)
 
 
-def microseconds_of(moment: Any) -> int:
+def microseconds_of(value: Any) -> int:
     """Give a datetime (a naive one is UTC) or a datetime64 in microseconds since 1970 UTC; TypeError if it is none."""
-    if isinstance(moment, np.datetime64) and not np.isnat(moment):
-        return int(moment.astype("datetime64[us]").astype(np.int64))
+    if isinstance(value, np.datetime64) and not np.isnat(value):
+        return int(value.astype("datetime64[us]").astype(np.int64))
     # NaT is a datetime by its class, and unlike itself.
-    if not isinstance(moment, datetime) or moment != moment:  # noqa: PLR0124
-        raise TypeError(f"it holds {moment!r}, which is no time")
-    return (as_utc(moment) - _EPOCH) // _MICROSECOND
+    if not isinstance(value, datetime) or value != value:  # noqa: PLR0124
+        raise TypeError(f"it holds {value!r}, which is no time")
+    return (as_utc(value) - _EPOCH) // _MICROSECOND
+
+
+def moment(value: Any, name: str) -> int:
+    """Give a time that a caller passed as `name` in microseconds since 1970 UTC; WindowError if it is none."""
+    try:
+        return microseconds_of(value)
+    except TypeError:
+        raise WindowError(f"{name} is {value!r}, which is no time; give a datetime") from None
 
 
 class Event(NamedTuple):

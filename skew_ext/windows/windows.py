@@ -13,7 +13,7 @@ from skew_ext.transform.batches import like
 from skew_ext.windows import state
 from skew_ext.windows.aggregator import Aggregator
 from skew_ext.windows.definition import Definition
-from skew_ext.windows.reading import microseconds_of, read_entities, read_events
+from skew_ext.windows.reading import moment, read_entities, read_events
 
 Batch = TypeVar("Batch")
 
@@ -120,5 +120,6 @@ class Windows(Definition):
         """
         from skew_ext.windows.source import source_table  # noqa: PLC0415 - serving does without
 
-        bounds = [None if bound is None else microseconds_of(bound) for bound in (start, end, created)]
-        return source_table(self, read_events(self, events), *bounds)
+        given = {"start": start, "end": end, "created": created}
+        bounds = {name: None if bound is None else moment(bound, name) for name, bound in given.items()}
+        return source_table(self, read_events(self, events), **bounds)

@@ -66,7 +66,7 @@ def test_a_module_imports_only_what_is_pure(module: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda transform: transform.reference)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(data=st.data())
 def test_a_row_is_a_batch_of_one_and_neighbours_do_not_matter(transform: Any, data: st.DataObject) -> None:
     kinds = {name: st.none() | VALUES[kind] for name, kind in transform.inputs.items()}

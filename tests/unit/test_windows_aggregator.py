@@ -93,8 +93,10 @@ def test_the_key_is_a_row_or_where_there_is_one_its_value() -> None:
     pair = declared(keys={"card": "Int64", "zone": "String"}).aggregator()
     with pytest.raises(WindowError, match="give the key by name: card, zone"):
         pair.value(1, NOON)
-    with pytest.raises(WindowError, match="as_of cannot be read as a time"):
+    with pytest.raises(WindowError, match="as_of is 'noon', which is no time; give a datetime"):
         aggregator.value(1, "noon")  # type: ignore[arg-type]
+    with pytest.raises(WindowError, match="arrived is 5, which is no time"):
+        aggregator.add(payment(NOON), arrived=5)  # type: ignore[arg-type]
 
 
 def test_memory_is_bounded_by_what_may_still_be_read() -> None:
