@@ -27,6 +27,7 @@ from skew_ext.auditor.merging import Explained
 from skew_ext.auditor.verifying import Verifier
 from skew_ext.auditor.view import ViewAudit
 from skew_ext.auditor.window import WindowLog, checked_window, training_columns
+from skew_ext.baseline.duckdb_memory import bounded_duckdb
 from skew_ext.baseline.plan import plan_views
 from skew_ext.baseline.source_times import EPOCH, source_times
 from skew_ext.clock import utc_now
@@ -139,7 +140,7 @@ class SkewAuditor:
         compared, notes = most_important(columns, importance, top_k)
         log = WindowLog(self._store, views, window, sample)
         impact = None if model is None else ImpactCounts(model, threshold)
-        with closing(FirstPass(self._store, service, views)) as passed:
+        with closing(FirstPass(self._store, service, views)) as passed, bounded_duckdb(self._store):
             passed.run(log.parts(), say)
             log.require(passed.rows, [name for counts in passed.counts for name in counts.logged])
             say("explaining what differs, and distributions")

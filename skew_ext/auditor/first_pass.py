@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from skew_ext.baseline.plan import ViewPlan
 
-EXPLAINED_CELLS = 10_000_000
-"""So many cells are explained at once: half a million rows of 20 features."""
+EXPLAINED_CELLS = 5_000_000
+"""So many cells are explained at once: 250,000 rows of 20 features."""
 DISTRIBUTION_CELLS = 10_000_000
 """So many cells of each side are kept for the distributions: half a million rows of 20 features, or fewer."""
 
@@ -48,10 +48,11 @@ class FirstPass:
         self._differing.close()
 
     def run(self, parts: Iterator[pa.Table], say: Callable[[str], None]) -> None:
-        """Take the log, part by part: the next one is read, and the one before it retrieved, while one is counted."""
-        for log, baseline in ahead(self._retrieved(ahead(parts))):
+        """Take the log, part by part: the next one is read and retrieved while one is counted."""
+        for log, baseline in ahead(self._retrieved(parts)):
             say(f"retrieving and comparing: {self.rows:,} rows done")
             self._count(log, baseline)
+            pa.default_memory_pool().release_unused()
 
     def _retrieved(self, parts: Iterator[pa.Table]) -> Iterator[tuple[pa.Table, Baseline]]:
         for log in parts:

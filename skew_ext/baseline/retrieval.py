@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skew_ext.baseline.alignment import EVENT_TIMESTAMP, ROW_ID, Alignment, chunk_column, waves
+from skew_ext.baseline.duckdb_memory import lift_duckdbs_limit
 from skew_ext.baseline.from_source import source_columns
 from skew_ext.baseline.on_demand import recompute_on_demand
 from skew_ext.baseline.store_faults import known_faults
@@ -138,7 +139,7 @@ class _Retrieval:
     def _aligned(self, asked: pd.DataFrame, rows: pa.Table, places: Any, wanted: dict[str, list[str]]) -> pa.Table:
         """Retrieve some rows, in the order of the asked ones; what was dropped is asked for again, view by view."""
         asked = asked.assign(**{ROW_ID: np.arange(len(places))})
-        aligned = Alignment(self._retrieve(self._requested(wanted), asked.copy()), asked, self._keys)
+        aligned = Alignment(self._retrieve(self._requested(wanted), asked), asked, self._keys)
         self._baseline.faults[REPEATED] += aligned.repeated
         self._baseline.faults[COLLAPSED] += aligned.collapsed
         self._baseline.faults[LOST] += len(aligned.lost)
@@ -148,7 +149,7 @@ class _Retrieval:
             return found
         lost = _entity_frame(rows.take(pa.array(places[aligned.lost])), self._views)
         for alias, names in views.items():
-            again = Alignment(self._retrieve([f"{alias}:{name}" for name in names], lost.copy()), lost, self._keys)
+            again = Alignment(self._retrieve([f"{alias}:{name}" for name in names], lost), lost, self._keys)
             found = aligned.filled(found, again.columns([f"{alias}__{name}" for name in names]))
         return found
 
@@ -175,12 +176,19 @@ class _Retrieval:
 
     def _retrieve(self, requested: list[str] | FeatureService, entities: pd.DataFrame) -> pa.Table:
         try:
-            job = self._store.get_historical_features(entity_df=entities, features=requested, full_feature_names=True)
-            return job.to_arrow()
+            return self._once(requested, entities.copy())
         except Exception as error:
+            if lift_duckdbs_limit(self._store, error):
+                return self._retrieve(requested, entities)
             text = " ".join(str(error).split())
             msg = f"the offline store could not give the training baseline: {type(error).__name__}: {text}"
             raise AuditError(msg) from error
+
+    def _once(self, requested: list[str] | FeatureService, entities: pd.DataFrame) -> pa.Table:
+        # A fresh frame for each retrieval: some stores change the one they are given.
+        return self._store.get_historical_features(
+            entity_df=entities, features=requested, full_feature_names=True
+        ).to_arrow()
 
 
 def _entity_frame(rows: pa.Table, views: Sequence[ViewPlan]) -> pd.DataFrame:
@@ -196,7 +204,6 @@ def _entity_frame(rows: pa.Table, views: Sequence[ViewPlan]) -> pd.DataFrame:
     columns = {name: rows[name] for name in (*keys, *(name for name in request if name in rows.column_names))}
     columns[EVENT_TIMESTAMP] = rows[LOG_TIMESTAMP]
     columns[ROW_ID] = pa.array(range(rows.num_rows), type=pa.int64())
-    # A fresh frame for each retrieval: some stores change the one they are given.
     frame: pd.DataFrame = pa.table(columns).to_pandas(integer_object_nulls=True)
     return frame
 

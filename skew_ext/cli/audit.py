@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from feast import FeatureStore
-
     from skew_ext.cli.repo import Repo
 
 EXIT_FINDINGS = 1
@@ -58,10 +56,11 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
         msg = "--json and --junit cannot both be standard output: give one of them a file"
         raise click.UsageError(msg)
     from skew_ext.auditor import SkewAuditor
+    from skew_ext.baseline.duckdb_memory import without_duckdbs_progress
     from skew_ext.report import junit, terminal
 
     store = repo.store()
-    _without_duckdbs_own_progress(store)
+    without_duckdbs_progress(store)
     auditor = SkewAuditor(store)
     trained = None if training is None else _read_training_set(Path(training))
     with _progress() as say:
@@ -84,15 +83,6 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
         click.echo(f"report: {report.to_html(html)}", err=True)
     if _RANK[report.verdict] >= _RANK[options["fail_on"]]:
         raise SystemExit(EXIT_FINDINGS)
-
-
-def _without_duckdbs_own_progress(store: FeatureStore) -> None:
-    """Keep DuckDB from drawing a progress bar on standard output, where the report goes."""
-    if "DuckDB" in type(store.config.offline_store).__name__:
-        import ibis
-
-        backend: Any = ibis.get_backend()
-        backend.con.execute("SET enable_progress_bar = false")
 
 
 def _absolute(path: Any) -> str | None:
