@@ -7,15 +7,17 @@ the key is silent. With both, the point-in-time join gives at each time what the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from skew_ext.transform.reading import read_column
 from skew_ext.transform.types import Column
 from skew_ext.transform.writing import to_arrow
+from skew_ext.windows.aggregator import Kept
 from skew_ext.windows.definition import CREATED, Definition
 from skew_ext.windows.history import aggregate
 from skew_ext.windows.ordering import on_time
@@ -81,3 +83,18 @@ def _features(definition: Definition, features: dict[str, Column]) -> dict[str, 
 
 def _utc(micros: Integers) -> pa.Array:
     return pa.array(micros).cast(pa.timestamp("us", tz="UTC"))
+
+
+def kept_rows(definition: Definition, kept: Sequence[Kept]) -> Rows:
+    """Give the events that an aggregator keeps as a frame of events, each from when it arrived."""
+    events = [event for event, _ in kept]
+    keys = {
+        name: read_column([event.key[place] for event in events], kind, name)
+        for place, (name, kind) in enumerate(definition.key_types.items())
+    }
+    columns = {
+        name: read_column([event.values[place] for event in events], kind, name)
+        for place, (name, kind) in enumerate(definition.column_types.items())
+    }
+    times = np.array([event.time for event in events], dtype=np.int64)
+    return Rows(keys, times, columns, np.array([arrived for _, arrived in kept], dtype=np.int64))

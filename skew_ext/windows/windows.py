@@ -12,7 +12,8 @@ from skew_ext.clock import Clock, utc_now
 from skew_ext.transform.batches import like
 from skew_ext.windows import state
 from skew_ext.windows.aggregator import Aggregator
-from skew_ext.windows.definition import Definition
+from skew_ext.windows.definition import Definition, microseconds
+from skew_ext.windows.errors import WindowError
 from skew_ext.windows.reading import moment, read_entities, read_events
 
 Batch = TypeVar("Batch")
@@ -123,3 +124,29 @@ class Windows(Definition):
         given = {"start": start, "end": end, "created": created}
         bounds = {name: None if bound is None else moment(bound, name) for name, bound in given.items()}
         return source_table(self, read_events(self, events), **bounds)
+
+    def due(self, aggregator: Aggregator, start: datetime, end: datetime) -> pa.Table:
+        """Give the rows of `source_rows` in [start, end), from what an aggregator keeps: to push as time goes on.
+
+        Parameters
+        ----------
+        aggregator
+            One of this definition.
+        start, end
+            The interval, by the clock that stamps arrivals: from the last call's `end` up to now. What arrives at
+            `end` itself is the next interval's.
+
+        Raises
+        ------
+        WindowError
+            `start` lies further back than `allowed_lateness`: the events may be gone.
+        """
+        from skew_ext.windows.source import kept_rows, source_table  # noqa: PLC0415 - serving does without
+
+        kept, now = aggregator.kept()
+        first, last = moment(start, "start"), moment(end, "end")
+        if kept and first < now - microseconds(self.allowed_lateness):
+            raise WindowError(
+                f"start {start} is more than {self.allowed_lateness} back; call it more often, or allow more lateness"
+            )
+        return source_table(self, kept_rows(self, kept), first, last, None)

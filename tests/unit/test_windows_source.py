@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skew_ext.windows import WindowedAggregate, Windows
+from skew_ext.windows import WindowedAggregate, WindowError, Windows
 from tests.windows import NOON, SHAPES, TICK, bits, event_rows
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -101,3 +101,31 @@ def test_the_types_do_not_depend_on_the_rows(rows: int) -> None:
     times = pa.timestamp("us", tz="UTC")
     assert schema.names == ["card", "event_timestamp", "created", "spend_1h", "spend_2h"]
     assert schema.types == [pa.int64(), times, times, pa.float64(), pa.float64()]
+
+
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@given(events=st.lists(event_rows(), max_size=15), shapes=st.lists(SHAPES, min_size=1, max_size=2))
+def test_what_is_due_from_the_stream_is_what_history_writes(events: list[dict[str, Any]], shapes: list[Any]) -> None:
+    definition = declared(shapes, arrived="arrived", allowed_lateness=6 * TICK)
+    aggregator = definition.aggregator()
+    waiting = sorted(events, key=lambda event: event["arrived"])
+    pushed = []
+    for start, end in itertools.pairwise(NOON + tick * TICK for tick in range(0, 60, 5)):
+        while waiting and waiting[0]["arrived"] < end:
+            aggregator.add(waiting.pop(0))
+        pushed += definition.due(aggregator, start, end).to_pylist()
+    names = ("key", "event_timestamp", "arrived", "wide", "name")
+    written = definition.source_rows({name: [event[name] for event in events] for name in names}).to_pylist()
+    assert sorted(map(told, pushed)) == sorted(map(told, written))
+
+
+def told(row: dict[str, Any]) -> list[str]:
+    return [f"{name} {bits(value)}" for name, value in row.items()]
+
+
+def test_what_was_due_long_ago_is_gone() -> None:
+    aggregator = SPEND.aggregator()
+    assert SPEND.due(aggregator, NOON, NOON + HOUR).num_rows == 0
+    aggregator.add({"card": 7, "event_timestamp": NOON, "amount": 1.0}, arrived=NOON)
+    with pytest.raises(WindowError, match="more than 1 day, 0:00:00 back; call it more often"):
+        SPEND.due(aggregator, NOON - timedelta(days=2), NOON)
