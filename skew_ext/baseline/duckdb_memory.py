@@ -23,8 +23,8 @@ _UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 <
 def bounded_duckdb(store: FeatureStore) -> Iterator[None]:
     """Hold DuckDB to `LIMIT`, where the repo's offline store is DuckDB and its own limit is higher."""
     connection = _connection(store)
-    before = None if connection is None else _limit(connection)
-    if connection is None or before is None or _bytes(before) <= LIMIT:
+    before = "" if connection is None else _limit(connection)
+    if connection is None or _bytes(before) <= LIMIT:
         yield
         return
     connection.execute("RESET memory_limit")
@@ -42,8 +42,7 @@ def lift_duckdbs_limit(store: FeatureStore, error: BaseException) -> bool:
     connection = _connection(store)
     if connection is None or "OutOfMemory" not in type(error).__name__:
         return False
-    limit = _limit(connection)
-    if limit is None or _bytes(limit) > LIMIT:
+    if _bytes(_limit(connection)) > LIMIT * 1.01:
         return False
     connection.execute("RESET memory_limit")
     return True
@@ -62,14 +61,11 @@ def _connection(store: FeatureStore) -> Any:
     import ibis  # noqa: PLC0415 - it comes with Feast's duckdb extra
 
     backend: Any = ibis.get_backend()
-    return getattr(backend, "con", None)
+    return backend.con if backend.name == "duckdb" else None
 
 
-def _limit(connection: Any) -> str | None:
-    try:
-        return str(connection.execute("SELECT current_setting('memory_limit')").fetchall()[0][0])
-    except Exception:  # noqa: BLE001 - another backend than DuckDB is ibis's default: nothing to bound
-        return None
+def _limit(connection: Any) -> str:
+    return str(connection.execute("SELECT current_setting('memory_limit')").fetchall()[0][0])
 
 
 def _bytes(text: str) -> float:

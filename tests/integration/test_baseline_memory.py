@@ -19,7 +19,7 @@ class OutOfMemoryError(Exception):
 
 def limit() -> float:
     backend: Any = ibis.get_backend()
-    return duckdb_memory._bytes(duckdb_memory._limit(backend.con) or "")
+    return duckdb_memory._bytes(duckdb_memory._limit(backend.con))
 
 
 @pytest.fixture(scope="module")
