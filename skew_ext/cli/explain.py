@@ -22,14 +22,16 @@ class Meaning:
 @click.command()
 @click.argument("code", required=False)
 def explain(code: str | None) -> None:
-    """Tell what CODE, a lint rule or a cause of an audit, means and what to do; without CODE, list them.
+    """Tell what CODE, of a lint rule, an audit's cause or a leak, means and what to do; without CODE, list them.
 
     \b
     Example:
       skew explain SKW003
       skew explain stale_online
+      skew explain known_later
     """
     from skew_ext.errors import SettingsError, nearest
+    from skew_ext.leakage.codes import CODES, REMEDIES
     from skew_ext.linting.pages import overview, page
     from skew_ext.linting.rules import RULES, find_rule
 
@@ -39,13 +41,17 @@ def explain(code: str | None) -> None:
         listed = "\n".join(f"{cause:{width}}  {meaning.says}" for cause, meaning in causes.items())
         click.echo(f"Lint rules\n{overview()}\n\nCauses of an audit, in the order in which they are tried\n{listed}")
         return
-    rule, cause = find_rule(code), causes.get(code.strip().lower())
-    if rule is not None:
-        click.echo(page(rule))
-    elif cause is not None:
-        click.echo(_cause_page(code.strip().lower(), cause))
+    rule, name = find_rule(code), code.strip().lower()
+    # A cause and a leak may be of one name, where they are one thing.
+    pages = [page(rule)] if rule is not None else []
+    if name in causes:
+        pages.append(_cause_page(name, causes[name]))
+    if name in CODES:
+        pages.append(_cause_page(name, Meaning(CODES[name], REMEDIES[name]), "finding of skew leakage"))
+    if pages:
+        click.echo("\n\n".join(pages))
     else:
-        names = (*causes, *(one.name for one in RULES))
+        names = (*causes, *CODES, *(one.name for one in RULES))
         known = nearest(code.upper(), (one.code for one in RULES)) or nearest(code.lower(), names)
         msg = f"{code!r} is no rule and no cause{known}: `skew explain` lists them"
         raise SettingsError(msg)
@@ -65,8 +71,8 @@ def _first_line(unit: object) -> str:
     return (inspect.getdoc(unit) or "").partition("\n")[0]
 
 
-def _cause_page(name: str, meaning: Meaning) -> str:
+def _cause_page(name: str, meaning: Meaning, kind: str = "cause of a differing cell") -> str:
     says = textwrap.fill(meaning.says, WIDTH)
     remedy = f"{meaning.remedy[0].upper()}{meaning.remedy[1:]}."
     todo = textwrap.indent(textwrap.fill(remedy, WIDTH - 4), " " * 4)
-    return f"{name} [cause of a differing cell]\n\n{says}\n\nWhat to do\n{todo}"
+    return f"{name} [{kind}]\n\n{says}\n\nWhat to do\n{todo}"

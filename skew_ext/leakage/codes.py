@@ -1,4 +1,4 @@
-"""What each finding says: one table, for the guide and for whoever explains a code."""
+"""What each finding says and what to do about it: for the findings, the guide, and `skew explain`."""
 
 from __future__ import annotations
 
@@ -31,4 +31,40 @@ CODES: Final[dict[str, str]] = {
     "over 0.99, its interval included.",
     "label_predicted_by_model": "A linear model tells the label of held-out rows as well, from several columns.",
     "label_by_time": "The rows' time alone tells the label.",
+}
+
+_JOIN: Final = (
+    "join by time: store.get_historical_features(entity_df, features) gives each row what was there at its time"
+)
+_ADD: Final = "give each row the time at which its prediction is asked for, in a column 'event_timestamp', in UTC"
+_GAINED: Final = "look for a join that fans out: two source rows of one key and time, or a label joined more than once"
+_MADE: Final = "leave it out: it is made of what is to be predicted"
+_KNOWN: Final = (
+    "leave it out, or show that it is known when the prediction is asked for: look at its source's created times"
+)
+
+REMEDIES: Final[dict[str, str]] = {
+    "joined_without_time": _JOIN,
+    "future_value": _JOIN,
+    "known_later": "move the rows' times to when the prediction is asked for, or the source's event times to when a "
+    "row is known; or retrieve with filter_by_created_timestamp=True where the store has it",
+    "created_is_backfill": "nothing, if created tells when rows were loaded and not when they were known",
+    "timestamp_shift": "give the times in UTC, as Feast takes them: tz_localize(zone).tz_convert('UTC')",
+    "not_point_in_time": "check the frame as it was retrieved, before preprocessing; or look at the examples",
+    "not_transformed": "retrieve with the registered transform, or `feast apply` the one that was used",
+    "timestamp_missing": _ADD,
+    "timestamp_guessed": "name it 'event_timestamp', or give its name, if it is the time of the prediction",
+    "timestamp_null": _ADD,
+    "timestamp_in_future": "look at the unit and the zone of the times",
+    "timestamp_constant": _ADD,
+    "rows_lost": "an offline store that drops rows without features (Dask does) loses them: retrieve from DuckDB or a "
+    "warehouse",
+    "rows_gained": _GAINED,
+    "rows_repeated": _GAINED,
+    "label_copy": _MADE,
+    "label_function": _MADE,
+    "label_shifted": _MADE,
+    "label_predicted": _KNOWN,
+    "label_predicted_by_model": _KNOWN,
+    "label_by_time": "draw the rows of all classes from the same period, or train and test on periods apart",
 }

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from skew_ext.errors import TrainingSetError, nearest
 from skew_ext.frames import Frame, column, column_names, times
+from skew_ext.leakage.codes import REMEDIES
 from skew_ext.leakage.report import EXAMPLES, LeakageFinding
 from skew_ext.statistics import wilson
 from skew_ext.training.identity import like, ranks
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 WHAT = "the entity rows"
 REPEATED_SHARE = 0.01
 FEWEST = 5
-_LOST = "an offline store that drops rows without features (Dask does) loses them: retrieve from DuckDB or a warehouse"
-_GAINED = "look for a join that fans out: two source rows of one key and time, or a label joined more than once"
 
 
 def entity_row_findings(frame: TrainingFrame, entity_rows: Frame, keys: Sequence[str]) -> list[LeakageFinding]:
@@ -52,14 +51,12 @@ def entity_row_findings(frame: TrainingFrame, entity_rows: Frame, keys: Sequence
     if lost.any():
         said = f"{int(lost.sum()):,} of {size:,} entity rows are not in the training set"
         examples = _examples({name: column(entity_rows, name, WHAT) for name in by}, theirs, lost)
-        findings.append(_finding("rows_lost", "warn", said, _LOST, int(lost.sum()), size, examples))
+        findings.append(_finding("rows_lost", "warn", said, int(lost.sum()), size, examples))
     columns = {name: frame.columns[name] for name in by}
     if gained.any():
         said = f"{int(gained.sum()):,} rows of the training set are of no entity row"
         findings.append(
-            _finding(
-                "rows_gained", "warn", said, _GAINED, int(gained.sum()), len(ours), _examples(columns, ours, gained)
-            )
+            _finding("rows_gained", "warn", said, int(gained.sum()), len(ours), _examples(columns, ours, gained))
         )
     if repeated.any():
         said = f"{int(repeated.sum()):,} rows of the training set repeat an entity row more often than it was asked for"
@@ -68,7 +65,6 @@ def entity_row_findings(frame: TrainingFrame, entity_rows: Frame, keys: Sequence
                 "rows_repeated",
                 "warn",
                 said,
-                _GAINED,
                 int(repeated.sum()),
                 len(ours),
                 _examples(columns, ours, repeated),
@@ -120,11 +116,11 @@ def _examples(columns: dict[str, pa.Array], codes: Integers, counts: Integers) -
 
 
 def _finding(  # noqa: PLR0913 - the parts of a finding
-    code: str, severity: Severity, message: str, remedy: str, rows: int, size: int, examples: list[dict[str, object]]
+    code: str, severity: Severity, message: str, rows: int, size: int, examples: list[dict[str, object]]
 ) -> LeakageFinding:
     share = min(rows / size, 1.0) if size else 1.0
     interval = wilson(min(rows, size), size)
     return LeakageFinding(
-        code, severity, None, None, message, remedy,
+        code, severity, None, None, message, REMEDIES[code],
         rows=rows, checked=size, share=share, ci95=interval, examples=examples,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skew_ext.leakage import linear
+from skew_ext.leakage.codes import REMEDIES
 from skew_ext.leakage.columns import Column, model_columns, time_column
 from skew_ext.leakage.derived import Derived, derived
 from skew_ext.leakage.frame import following
@@ -25,7 +26,6 @@ AUC_LIMIT, AUC_CERTAIN = 0.95, 0.99
 R2_LIMIT, R2_CERTAIN = 0.99, 0.999
 """A number's own past often tells it with an R2 over 0.95: it takes more to be suspicious."""
 MODEL_ROWS = 20_000
-_REMEDY = "leave it out, or show that it is known when the prediction is asked for: look at its source's created times"
 
 
 @dataclass
@@ -94,7 +94,7 @@ class _Checking:
             feature=column.name,
             cause=None,
             message=f"{column.name} {made.how}",
-            remedy="leave it out: it is made of what is to be predicted",
+            remedy=REMEDIES[code],
             features=(column.name,),
             rows=len(self.target.rows),
             checked=len(self.target.rows),
@@ -120,8 +120,7 @@ class _Checking:
         if scored.strict <= AUC_LIMIT:
             return
         message = f"{column.name} alone tells {self._what(scored.tested)} with {self._said(scored.score)}"
-        remedy = "draw the rows of all classes from the same period, or train and test on periods apart"
-        finding = self._scored("label_by_time", "warn", (column.name,), message, scored.score, [], remedy)
+        finding = self._scored("label_by_time", "warn", (column.name,), message, scored.score, [])
         self.result.findings.append(finding)
 
     def _by_model(self, columns: list[Column]) -> None:
@@ -165,7 +164,6 @@ class _Checking:
         message: str,
         score: Score,
         examples: list[dict[str, object]],
-        remedy: str = _REMEDY,
     ) -> LeakageFinding:
         return LeakageFinding(
             code=code,
@@ -173,7 +171,7 @@ class _Checking:
             feature=features[0] if len(features) == 1 else None,
             cause=None,
             message=message,
-            remedy=remedy,
+            remedy=REMEDIES[code],
             features=features,
             checked=len(self.target.rows),
             score=score.value,

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from skew_ext.baseline.evidence import NONE
 from skew_ext.errors import nearest
+from skew_ext.leakage.codes import REMEDIES
 from skew_ext.leakage.frame import TrainingFrame, time_columns
 from skew_ext.leakage.report import EXAMPLES, LeakageFinding
 from skew_ext.statistics import wilson
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 CONSTANT_ROWS = 20
 """Rows from which one time for all is worth a word."""
-_ADD = "give each row the time at which its prediction is asked for, in a column 'event_timestamp', in UTC"
 
 
 def with_times(frame: TrainingFrame, timestamp: str, label: str | None) -> tuple[TrainingFrame, list[LeakageFinding]]:
@@ -38,12 +38,11 @@ def with_times(frame: TrainingFrame, timestamp: str, label: str | None) -> tuple
         message = (
             f"there is no column {timestamp!r}: {guessed!r}, the only column of times, was taken, as Feast takes it"
         )
-        remedy = f"name it {timestamp!r}, or say timestamp={guessed!r}, if it is the time of the prediction"
-        return frame.timed(guessed), [_about(frame, "timestamp_guessed", "warn", guessed, message, remedy)]
+        return frame.timed(guessed), [_about(frame, "timestamp_guessed", "warn", guessed, message)]
     several = f"; {', '.join(map(repr, candidates))} all hold times" if candidates else ""
     hint = nearest(timestamp, frame.columns)
     message = f"there is no column {timestamp!r}{hint}{several}: no cell can be set against its point-in-time value"
-    return frame, [_about(frame, "timestamp_missing", "fail", None, message, _ADD)]
+    return frame, [_about(frame, "timestamp_missing", "fail", None, message)]
 
 
 def time_findings(frame: TrainingFrame, now: int) -> list[LeakageFinding]:
@@ -54,16 +53,15 @@ def time_findings(frame: TrainingFrame, now: int) -> list[LeakageFinding]:
     findings = []
     if not known.all():
         message = f"{_share(~known)} have no time: what was known for them cannot be told"
-        findings.append(_rows(frame, "timestamp_null", "warn", message, _ADD, ~known))
+        findings.append(_rows(frame, "timestamp_null", "warn", message, ~known))
     future = known & (frame.at > now)
     if future.any():
         message = f"{_share(future)} are of a time still to come: a join gives them the latest values"
-        remedy = f"look at the unit and the zone of {name!r}"
-        findings.append(_rows(frame, "timestamp_in_future", "warn", message, remedy, future))
+        findings.append(_rows(frame, "timestamp_in_future", "warn", message, future))
     times = frame.at[known]
     if len(times) >= CONSTANT_ROWS and (times == times[0]).all():
         message = f"all {len(times):,} rows have one time: each gets the values of that time, whenever it happened"
-        findings.append(_about(frame, "timestamp_constant", "warn", name, message, _ADD))
+        findings.append(_about(frame, "timestamp_constant", "warn", name, message))
     return findings
 
 
@@ -71,26 +69,31 @@ def _share(found: Mask) -> str:
     return f"{int(found.sum()):,} of {len(found):,} rows ({found.mean():.2%})"
 
 
-def _rows(  # noqa: PLR0913 - the parts of a finding
-    frame: TrainingFrame, code: str, severity: Severity, message: str, remedy: str, found: Mask
-) -> LeakageFinding:
+def _rows(frame: TrainingFrame, code: str, severity: Severity, message: str, found: Mask) -> LeakageFinding:
     rows, name = int(found.sum()), str(frame.timestamp)
     examples = [
         {"row": int(row), name: frame.columns[name][int(row)].as_py()} for row in np.flatnonzero(found)[:EXAMPLES]
     ]
     share, interval = rows / len(found), wilson(rows, len(found))
     return LeakageFinding(
-        code, severity, name, None, message, remedy,
+        code, severity, name, None, message, REMEDIES[code],
         features=(name,), rows=rows, checked=len(found), share=share, ci95=interval, examples=examples,
     )  # fmt: skip
 
 
-def _about(  # noqa: PLR0913 - the parts of a finding
-    frame: TrainingFrame, code: str, severity: Severity, name: str | None, message: str, remedy: str
-) -> LeakageFinding:
+def _about(frame: TrainingFrame, code: str, severity: Severity, name: str | None, message: str) -> LeakageFinding:
     features = () if name is None else (name,)
     return LeakageFinding(
-        code, severity, name, None, message, remedy, features=features, rows=frame.rows, checked=frame.rows, share=1.0
+        code,
+        severity,
+        name,
+        None,
+        message,
+        REMEDIES[code],
+        features=features,
+        rows=frame.rows,
+        checked=frame.rows,
+        share=1.0,
     )
 
 

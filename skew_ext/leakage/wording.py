@@ -10,6 +10,7 @@ import numpy as np
 
 from skew_ext.audit.findings import LATE_WARN_RATE
 from skew_ext.clock import duration_text
+from skew_ext.leakage.codes import REMEDIES
 from skew_ext.leakage.report import EXAMPLES, LeakageFinding
 from skew_ext.statistics import wilson
 
@@ -27,7 +28,6 @@ UNEXPLAINED_WARN_RATE = 0.01
 MOSTLY = 0.5
 """The share of rows from which a view is as good as never known in time."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_JOIN = "join by time: store.get_historical_features(entity_df, features) gives each row what was there at its time"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Worded:
         """Tell of rows that have the latest values there are."""
         message = f"{self._of(found)} have the latest values of their key, not those of their time: joined without time"
         examples = self._cells(found, expected, self._sourced(source, positions))
-        return self._finding("joined_without_time", "fail", found, message, _JOIN, examples, list(expected))
+        return self._finding("joined_without_time", "fail", found, message, examples, list(expected))
 
     def known_later(
         self, found: Mask, source: SourceRows, positions: Integers, names: list[str], *, backfilled: bool
@@ -65,8 +65,7 @@ class Worded:
         examples = self._cells(found, {}, evidence)
         if backfilled:
             message = f"{self._of(found)} have values of source rows that were created later, in bulk: a backfill"
-            remedy = "nothing, if created tells when rows were loaded and not when they were known"
-            return self._finding("created_is_backfill", "info", found, message, remedy, examples, names)
+            return self._finding("created_is_backfill", "info", found, message, examples, names)
         assert source.created is not None  # noqa: S101 - without it nothing is known later
         waits = source.created[positions[found]] - self.at[found]
         wait = duration_text(float(np.median(waits)) / 1e6)
@@ -74,13 +73,9 @@ class Worded:
             f"{self._of(found)} have values that only a source row created after their time gives "
             f"({wait} after, by the median): serving could not have known them"
         )
-        remedy = (
-            "move the rows' times to when the prediction is asked for, or the source's event times to when a row is "
-            "known; or retrieve with filter_by_created_timestamp=True where the store has it"
-        )
         share = found.mean()
         severity: Severity = "fail" if share > MOSTLY else "warn" if share > LATE_WARN_RATE else "info"
-        return self._finding("known_later", severity, found, message, remedy, examples, names)
+        return self._finding("known_later", severity, found, message, examples, names)
 
     def shifted(self, found: Mask, by: int, expected: dict[str, pa.Array]) -> LeakageFinding:
         """Tell of rows with the values of a constant while before or after their time."""
@@ -89,9 +84,8 @@ class Worded:
         severity: Severity = "fail" if by > 0 else "warn"
         zone = " The times have no zone: are they local, and not UTC?" if self.frame.naive else ""
         message = f"{self._of(found)} have the values of {hours} {side} than their time.{zone}"
-        remedy = f"give {self.frame.timestamp} in UTC, as Feast takes it: tz_localize(zone).tz_convert('UTC')"
         return self._finding(
-            "timestamp_shift", severity, found, message, remedy, self._cells(found, expected, {}), list(expected)
+            "timestamp_shift", severity, found, message, self._cells(found, expected, {}), list(expected)
         )
 
     def future(
@@ -101,23 +95,21 @@ class Worded:
         evidence = self._sourced(source, positions)
         message = f"{self._of(found)} have values that stand only in source rows from after their time"
         examples = self._cells(found, expected, evidence)
-        return self._finding("future_value", "fail", found, message, _JOIN, examples, list(expected))
+        return self._finding("future_value", "fail", found, message, examples, list(expected))
 
     def unexplained(self, name: str, found: Mask, expected: pa.Array) -> LeakageFinding:
         """Tell of cells that differ, and that no source row has."""
         severity: Severity = "warn" if found.mean() >= UNEXPLAINED_WARN_RATE else "info"
         message = f"{self._of(found)} are not the point-in-time value, and no source row has them"
-        remedy = "check the frame as it was retrieved, before preprocessing; or look at the examples"
         examples = self._cells(found, {name: expected}, {})
-        return self._finding("not_point_in_time", severity, found, message, remedy, examples, [name])
+        return self._finding("not_point_in_time", severity, found, message, examples, [name])
 
     def not_transformed(self, name: str, found: Mask, expected: pa.Array) -> LeakageFinding:
         """Tell of outputs of an on-demand view that are not what its transform gives."""
         severity: Severity = "warn" if found.mean() >= UNEXPLAINED_WARN_RATE else "info"
         message = f"{self._of(found)} are not what the registered transform gives from the row's own inputs"
-        remedy = "retrieve with the registered transform, or `feast apply` the one that was used"
         examples = self._cells(found, {name: expected}, {})
-        return self._finding("not_transformed", severity, found, message, remedy, examples, [name])
+        return self._finding("not_transformed", severity, found, message, examples, [name])
 
     def _of(self, found: Mask) -> str:
         return f"{int(found.sum()):,} of {len(found):,} rows ({found.mean():.2%})"
@@ -128,7 +120,6 @@ class Worded:
         severity: Severity,
         found: Mask,
         message: str,
-        remedy: str,
         examples: list[dict[str, Any]],
         names: list[str],
     ) -> LeakageFinding:
@@ -141,7 +132,7 @@ class Worded:
             feature=columns[0] if len(columns) == 1 else self.view.alias,
             cause=None,
             message=message,
-            remedy=remedy,
+            remedy=REMEDIES[code],
             features=columns,
             rows=rows,
             checked=len(found),

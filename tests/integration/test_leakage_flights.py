@@ -20,7 +20,7 @@ from skew_ext import check_leakage
 from skew_ext.cli.main import cli
 from skew_ext.demo.repo import modules_of, quiet
 from skew_ext.leakage import LeakageFinding, LeakageReport
-from skew_ext.leakage.codes import CODES
+from skew_ext.leakage.codes import CODES, REMEDIES
 from tests.flights import BUILD, PROJECT, copy_repo, run
 
 SOURCES = ("2013-07-12T00:00:00", "2013-07-24T00:00:00")
@@ -198,8 +198,12 @@ def headings(text: str) -> list[str]:
 def test_the_guide_has_every_code_that_is_given() -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (PROJECT / "skew_ext" / "leakage").glob("*.py"))
     guide = (PROJECT / "docs" / "leakage.md").read_text(encoding="utf-8")
+    assert set(CODES) == set(REMEDIES)
     for code, says in CODES.items():
         assert f"| `{code}` | {says} |" in guide
+        page = CliRunner().invoke(cli, ["explain", code]).stdout
+        assert f"{code} [finding of skew leakage]" in page
+        assert " ".join(page.split()).endswith(f"{REMEDIES[code][0].upper()}{REMEDIES[code][1:]}.")
         assert sources.count(f'"{code}"') > 1, f"{code} is never given"
     given = re.findall(r'_(?:finding|scored|rows|about)\(\s*(?:frame, )?"([a-z_]+)"', sources)
     assert len(given) > 15
