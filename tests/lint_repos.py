@@ -60,6 +60,13 @@ from skew_ext import feature_transform
 def halved(rating):
     return rating / 2
 '''
+BAD = """
+stats = FeatureView(
+    name="stats", entities=[driver],
+    schema=[Field(name="rating", dtype=Float32, tags={feature_tags}), Field(name="trips", dtype=Int64)],
+    source=source, tags={tags},
+)
+"""
 COLUMNS = {
     "driver": "int64",
     "city": "string",
@@ -114,6 +121,11 @@ def _column(name: str, kind: pa.DataType, example: Example) -> pa.Array:
         return pa.array([EVENT, EVENT], pa.timestamp("us", tz="UTC")).cast(kind)
     values = example.rows.get(name) or ROWS.get(name) or [1.5, 2.5]
     return pa.array(values, kind)
+
+
+def faulty(folder: Path, tags: str = "{}", feature_tags: str = "{}", **settings: object) -> Path:
+    """Make a repo with two findings: SKW001 at the view, SKW013 at its feature."""
+    return build(folder, Example(BAD.format(tags=tags, feature_tags=feature_tags)), **settings)
 
 
 @contextmanager

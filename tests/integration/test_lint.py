@@ -1,65 +1,39 @@
-"""Lint on whole repos: Feast's templates, our own repo, registries nobody trusts, and what it prints."""
+"""Lint on whole repos: Feast's templates, our own repo, and registries that nobody trusts."""
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import feast
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from feast.feature_view import DUMMY_ENTITY_NAME
 from feast.protos.feast.core.Registry_pb2 import Registry
 
 from skew_ext import lint
-from skew_ext.audit.causes import CAUSES
-from skew_ext.cli.main import cli
 from skew_ext.errors import RepoError, SettingsError
-from skew_ext.linting.pages import page
+from skew_ext.linting.config import LintConfig
+from skew_ext.linting.engine import check
+from skew_ext.linting.loading import read_settings
+from skew_ext.linting.reading import Messages, read_repo
 from skew_ext.linting.report import LintReport
 from skew_ext.linting.rule import Example
-from skew_ext.linting.rules import BY_CODE, RULES
+from skew_ext.linting.rules import BY_CODE
 from tests.flights import build_sources, copy_repo
 from tests.flights import run as run_in
-from tests.lint_repos import applied, build
+from tests.lint_repos import applied, build, faulty
 
 TEMPLATES = Path(feast.__file__).parent / "templates"
 FINE, FINDINGS, COULD_NOT_RUN = 0, 1, 2
 UNINSTALLED = ("couchbase", "minimal", "rag", "ray", "ray_rag")
 BROKEN = {"pytorch_nlp": {("SKW022", "sentiment_prediction"), ("SKW023", "sentiment_prediction")}}
-BAD = """
-stats = FeatureView(
-    name="stats", entities=[driver],
-    schema=[Field(name="rating", dtype=Float32, tags={feature_tags}), Field(name="trips", dtype=Int64)],
-    source=source, tags={tags},
-)
-"""
 
 
 def found(report: LintReport) -> set[tuple[str, str]]:
     return {(finding.code, finding.name) for finding in report.findings}
-
-
-def faulty(folder: Path, tags: str = "{}", feature_tags: str = "{}", **settings: object) -> Path:
-    """Make a repo with two findings: SKW001 at the view, SKW013 at its feature."""
-    return build(folder, Example(BAD.format(tags=tags, feature_tags=feature_tags)), **settings)
-
-
-@pytest.fixture
-def skew(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run `skew` in this process, in a folder."""
-
-    def run(folder: Path, *arguments: str) -> Result:
-        monkeypatch.chdir(folder)
-        return CliRunner().invoke(cli, arguments)
-
-    monkeypatch.setenv("TZ", "UTC")
-    monkeypatch.delenv("GITHUB_WORKSPACE", raising=False)
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -274,110 +248,6 @@ def test_a_repo_without_python_files_points_to_the_registry(tmp_path: Path) -> N
         lint(folder)
 
 
-def test_the_command_prints_as_ruff_does(tmp_path: Path, skew: Callable[..., Result]) -> None:
-    faulty(tmp_path / "repo")
-    done = skew(tmp_path, "-c", "repo", "lint")
-    assert done.exit_code == FINDINGS, done.output
-    lines = done.output.splitlines()
-    start = (tmp_path / "repo" / "features.py").read_text().splitlines().index("stats = FeatureView(") + 1
-    assert lines[0].startswith(f"repo/features.py:{start}: SKW001 [warn] feature view stats: has no TTL")
-    assert lines[1] == f"    help: {BY_CODE['SKW001'].remedy}"
-    assert lines[2].startswith(
-        f"repo/features.py:{start}: SKW013 [warn] feature view stats, feature rating: is a double"
-    )
-    assert lines[-1].startswith("2 warn in 4 objects of project example, from its Python files.")
-    assert len(skew(tmp_path, "-c", "repo", "lint", "--output-format", "concise").output.splitlines()) == 3
-
-
-def test_exit_codes(tmp_path: Path, skew: Callable[..., Result]) -> None:
-    faulty(tmp_path / "repo")
-    assert skew(tmp_path, "-c", "repo", "lint", "--fail-on", "fail").exit_code == FINE
-    assert skew(tmp_path, "-c", "repo", "lint", "--select", "SKW002,SKW003").exit_code == FINE
-    assert skew(tmp_path, "-c", "repo", "lint", "--ignore", "SKW001", "--ignore", "SKW013").exit_code == FINE
-    wrong = skew(tmp_path, "-c", "repo", "lint", "--select", "SKW0001")
-    assert (wrong.exit_code, wrong.stdout) == (COULD_NOT_RUN, "")
-    assert wrong.stderr.startswith("skew: --select: 'SKW0001' is not a rule (did you mean 'SKW001'?)")
-    nowhere = skew(tmp_path, "-c", "nowhere", "lint")
-    assert (nowhere.exit_code, nowhere.stderr.count("\n")) == (COULD_NOT_RUN, 1)
-
-
-def test_json_alone_on_standard_output_whatever_the_repo_prints(tmp_path: Path, skew: Callable[..., Result]) -> None:
-    folder = faulty(tmp_path / "repo")
-    with (folder / "features.py").open("a") as file:
-        file.write("print('a word of its own')\n")
-    done = skew(folder, "lint", "--json", "-")
-    assert done.exit_code == FINDINGS
-    report = json.loads(done.stdout)
-    assert {key: report[key] for key in ("schema", "project", "origin", "checked", "ignored", "counts")} == {
-        "schema": 1,
-        "project": "example",
-        "origin": "files",
-        "checked": 4,
-        "ignored": 0,
-        "counts": {"info": 0, "warn": 2, "fail": 0},
-    }
-    first = report["findings"][0]
-    assert (first["code"], first["rule"], first["file"]) == ("SKW001", "ttl-missing", "features.py")
-    assert (first["object"], first["feature"]) == ({"kind": "feature view", "name": "stats"}, None)
-    assert first["line"] > 1
-
-
-def test_annotations_for_github(tmp_path: Path, skew: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = faulty(tmp_path / "a" / "repo")
-    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
-    done = skew(folder, "lint", "--output-format", "github", "--select", "SKW001")
-    start = (folder / "features.py").read_text().splitlines().index("stats = FeatureView(") + 1
-    assert done.stdout == (
-        f"::warning file=a/repo/features.py,line={start},title=SKW001 (ttl-missing)::feature view stats: has no TTL: "
-        "values of any age are trained on and served. Help: give the view a ttl: the longest that a value still means "
-        "something\n"
-    )
-
-
-def test_a_name_cannot_begin_a_line_of_its_own(tmp_path: Path, skew: Callable[..., Result]) -> None:
-    """Tags' names are data: neither a terminal nor GitHub takes one for a command."""
-    folder = faulty(tmp_path / "repo", r'{"skew.x\n::error::\x1b[31m%0A": "1"}')
-    shown = skew(folder, "lint", "--select", "SKW039").stdout
-    assert "\x1b[31m" not in shown
-    assert "\n::error" not in shown
-    annotated = skew(folder, "lint", "--select", "SKW039", "--output-format", "github").stdout
-    assert annotated.count("\n") == 1
-    assert "\x1b" not in annotated
-
-
-def test_the_registry_option(tmp_path: Path, skew: Callable[..., Result]) -> None:
-    folder = faulty(tmp_path / "repo")
-    applied(folder)
-    done = skew(folder, "lint", "--registry")
-    assert done.output.startswith("registry: SKW001 [warn] feature view stats: has no TTL")
-
-
-def test_explain(tmp_path: Path, skew: Callable[..., Result]) -> None:
-    shown = skew(tmp_path, "explain", "SKW003").output
-    assert shown.startswith("SKW003 ttl-below-two-intervals [warn]\n")
-    assert [
-        line for line in shown.splitlines() if line.istitle() or line.startswith(("What", "Found", "Not", "To"))
-    ] == [
-        "Why",
-        "What to do",
-        "Found here",
-        "Not here",
-        "To ignore it",
-    ]
-    assert max(len(line) for rule in RULES for line in page(rule).splitlines()) <= 100
-    assert skew(tmp_path, "explain", "ttl-below-two-intervals").output == shown
-    listed = skew(tmp_path, "explain").output.splitlines()
-    assert [line.split()[0] for line in listed if line.startswith("SKW")] == [rule.code for rule in RULES]
-    assert [line.split()[0] for line in listed[len(RULES) + 3 :]] == list(CAUSES)
-    for cause in CAUSES:
-        explained = skew(tmp_path, "explain", cause)
-        assert explained.exit_code == FINE
-        assert explained.output.startswith(f"{cause} [cause of a differing cell]\n\n")
-    wrong = skew(tmp_path, "explain", "SKW0O3")
-    assert (wrong.exit_code, wrong.stderr.count("\n")) == (COULD_NOT_RUN, 1)
-    assert "did you mean" in wrong.stderr
-
-
 def test_files_that_define_nothing_are_told_of(tmp_path: Path) -> None:
     folder = faulty(tmp_path / "repo")
     (folder / "features.py").write_text("# nothing yet\n")
@@ -422,3 +292,19 @@ def test_lint_does_not_open_the_stores(tmp_path: Path) -> None:
         offline_store={"type": "bigquery"},
     )
     assert ("SKW001", "stats") in found(lint(folder))
+
+
+@pytest.mark.parametrize("kind", Messages.KINDS)
+def test_a_registry_that_lacks_what_it_refers_to(local_template: Path, kind: str) -> None:
+    """Deleted entities, sources and views leave references behind: lint says what it can, and does not crash."""
+    path = local_template / "data" / "registry.db"
+    registry = Registry()
+    registry.ParseFromString(path.read_bytes())
+    messages = Messages({one: [] if one == kind else list(getattr(registry, one)) for one in Messages.KINDS})
+    repo = read_repo(messages, read_settings(local_template / "feature_store.yaml"), "registry")
+    report = check(repo, LintConfig())
+    assert report.checked == 1 + sum(len(group) for group in messages.by_kind.values()) - _dummies(messages)
+
+
+def _dummies(messages: Messages) -> int:
+    return sum(entity.spec.name == DUMMY_ENTITY_NAME for entity in messages.by_kind["entities"])

@@ -181,7 +181,7 @@ def relative_path(repo: LintedRepo) -> Iterator[Hit]:
     "no-history",
     "warn",
     reason="""A view without a batch source can be pushed to and served, but has no past: get_historical_features
-    raises for it, so no model can be trained on what it serves, and nothing can be audited.""",
+    raises for it. A training set can only be made of what was logged, and what it serves cannot be audited.""",
     remedy="give the view a batch source that holds its history, and push to online and offline",
     bad=Example("""
 stats = FeatureView(
