@@ -24,7 +24,7 @@ class History:
         keys, self._asked = _key_codes(events.keys, entities.keys)
         wanted = _wanted(definition, events.times, keys, entities.times, self._asked)
         events, keys = events.take(wanted), keys[wanted]
-        once = _once(definition, events)
+        once = _once(definition, events, keys)
         order = _order(keys[once], events.times[once])
         self._definition, self._as_of = definition, entities.times
         self._events, self._keys = events.take(once[order]), keys[once][order]
@@ -69,18 +69,31 @@ def on_time(definition: Definition, events: Rows) -> Rows:
     return events.take(events.arrived - events.times <= microseconds(definition.allowed_lateness))
 
 
-def _once(definition: Definition, events: Rows) -> Integers:
+def _once(definition: Definition, events: Rows, keys: Integers) -> Integers:
     """Give the positions of the events, each once where it has an id: of one delivered twice, the first to arrive."""
-    if definition.event_id is None or not len(events.times):
-        return np.arange(len(events.times))
-    kinds = {**definition.key_types, **definition.column_types}
-    identity = [codes_of(column, kinds[name]) for name, column in {**events.keys, **events.columns}.items()]
-    arrival = events.times if events.arrived is None else events.arrived
-    order = np.lexsort((arrival, *identity, events.times))
+    if definition.event_id is None:
+        return np.arange(len(keys))
+    import pandas as pd  # noqa: PLC0415 - serving, which reads one event at a time, does without
+
+    # What shares key, time and id is looked at as a whole; that is little, as a rule.
+    named = {"key": keys, "time": events.times, "id": events.columns[definition.event_id].data}
+    suspect = pd.DataFrame(named).duplicated(keep=False).to_numpy()
+    places = np.flatnonzero(suspect)
+    repeated = places[_repeated(definition, events.take(places), keys[places])]
+    return np.setdiff1d(np.arange(len(keys)), repeated, assume_unique=True)
+
+
+def _repeated(definition: Definition, events: Rows, keys: Integers) -> Integers:
+    """Give the positions of events that are the same as another one, save the first of them to arrive."""
+    if not len(keys):
+        return keys
+    kinds = definition.column_types
+    identity = [events.times, keys, *(codes_of(column, kinds[name]) for name, column in events.columns.items())]
+    order = np.lexsort((events.times if events.arrived is None else events.arrived, *identity))
     same = np.ones(len(order) - 1, dtype=np.bool_)
-    for values in (events.times, *identity):
+    for values in identity:
         same &= values[order][1:] == values[order][:-1]
-    return np.sort(order[np.concatenate(([True], ~same))])
+    return np.asarray(order[1:][same])
 
 
 def _order(keys: Integers, times: Integers) -> Integers:
