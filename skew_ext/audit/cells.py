@@ -43,6 +43,8 @@ def compare(served: pa.Array, baseline: pa.Array) -> Comparison:
     served, baseline = plain(served), plain(baseline)
     if holds_messages(served, baseline):
         return _entries(served, baseline)
+    if pa.types.is_list(served.type) and pa.types.is_list(baseline.type):
+        return _lists(served, baseline)
     converted, held = _in_type(baseline, served.type)
     null_served, null_baseline = is_null(served), is_null(baseline)
     both = ~null_served & ~null_baseline
@@ -63,6 +65,8 @@ def plain(array: pa.Array | pa.ChunkedArray, *, unordered: bool = False) -> pa.A
         array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
+    if pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type):
+        return plain(array.cast(pa.list_(array.type.value_type)), unordered=unordered)
     narrow = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}.get(array.type)
     array = array if narrow is None else array.cast(narrow)
     return _in_one_order(array) if unordered and pa.types.is_list(array.type) else array
@@ -175,6 +179,23 @@ def _nested(served: pa.Array, converted: pa.Array) -> tuple[Mask, Mask]:
     pairs = zip(served.to_pylist(), converted.to_pylist(), strict=True)
     exact = np.fromiter((_alike(ours, theirs) for ours, theirs in pairs), dtype=bool, count=len(served))
     return exact, np.zeros(len(served), dtype=bool)
+
+
+def _lists(served: pa.Array, baseline: pa.Array) -> Comparison:
+    """Compare lists by all of their elements at once; lists differ by rounding where no element differs by more."""
+    ours, theirs = (
+        np.asarray(side.value_lengths().fill_null(-1).to_numpy(zero_copy_only=False)) for side in (served, baseline)
+    )
+    same = (ours == theirs) & (ours <= 0)
+    rounding = np.zeros(len(served), dtype=bool)
+    rows = np.flatnonzero((ours == theirs) & (ours > 0))
+    if len(rows):
+        left, right = (side.take(pa.array(rows)).flatten() for side in (served, baseline))
+        elements = compare(left, right)
+        starts = np.concatenate([[0], np.cumsum(ours[rows])[:-1]])
+        same[rows] = np.logical_and.reduceat(elements.same, starts)
+        rounding[rows] = np.logical_and.reduceat(elements.same | elements.rounding, starts) & ~same[rows]
+    return Comparison(same, rounding)
 
 
 def holds_messages(served: pa.Array, baseline: pa.Array) -> bool:

@@ -129,3 +129,28 @@ def test_mapped_changes_timestamps_as_whole_microseconds() -> None:
     assert mapped(moments, lambda times: times // 1_000_000 * 1_000_000) == pa.array(
         [1_000_000, None], pa.timestamp("us", "UTC")
     )
+
+
+@given(
+    st.lists(st.none() | st.lists(st.none() | st.floats(width=32), max_size=4), max_size=12),
+    st.lists(st.none() | st.lists(st.none() | st.floats(width=32), max_size=4), max_size=12),
+)
+def test_lists_compare_as_their_elements_do(left: list[Any], right: list[Any]) -> None:
+    kind = pa.list_(pa.float64())
+    pairs = list(zip(left, right, strict=False))
+    served, baseline = (pa.array([pair[side] for pair in pairs], kind) for side in range(2))
+    expected = []
+    for ours, theirs in pairs:
+        if ours is None or theirs is None or len(ours) != len(theirs):
+            expected.append("s" if ours is theirs else "d")
+        else:
+            each = kinds(pa.array(ours, pa.float64()), pa.array(theirs, pa.float64()))
+            expected.append("d" if "d" in each else "r" if "r" in each else "s")
+    assert kinds(served, baseline) == "".join(expected)
+
+
+def test_lists_of_any_kind_are_lists() -> None:
+    fixed = pa.array([[1.0, 2.0], [1.0, 2.5]], pa.list_(pa.float32(), 2))
+    assert kinds(pa.array([[1.0, 2.0], [1.0, 2.0]], pa.list_(pa.float32())), fixed) == "sd"
+    assert kinds(pa.array([[0.1], [0.1]], pa.list_(pa.float32())), pa.array([[0.1], [0.2]])) == "rd"
+    assert kinds(pa.array([["a"], []]), pa.array([["a"], []], pa.large_list(pa.string()))) == "ss"

@@ -68,7 +68,7 @@ def _is_empty(cells: DifferingCells, constant: pa.Scalar) -> Mask:
 def _equals(values: pa.Array, constant: pa.Scalar) -> Mask:
     if not len(values):
         return np.zeros(0, dtype=bool)
-    return ~compare(values, pa.array([constant.as_py()] * len(values), type=values.type)).different
+    return ~compare(values, pa.repeat(pa.scalar(constant.as_py(), type=values.type), len(values))).different
 
 
 def _most_common(values: pa.Array) -> pa.Scalar | None:

@@ -34,7 +34,7 @@ def _varies(values: pa.Array) -> bool:
     known = values.drop_null()
     if not len(known):
         return False
-    first = pa.array([known[0].as_py()] * len(known), known.type)
+    first = pa.repeat(pa.scalar(known[0].as_py(), type=known.type), len(known))
     return bool(compare(known, first).different.any())
 
 
