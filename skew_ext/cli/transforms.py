@@ -64,9 +64,11 @@ def check(  # noqa: PLR0913 - one parameter for each option
             checked.append(check_transform(contract, examples=examples, feast=feast, redis=redis))
             if json_file != STANDARD_OUTPUT:
                 _tell(checked[-1])
-    if json_file is not None:
-        write_json(json_file, {"schema": 1, "transforms": [one.as_dict() for one in checked]})
     failed = sum(bool(one.findings) for one in checked)
+    if json_file is not None:
+        verdict = "fail" if failed else "pass"
+        found = [one.as_dict() for one in checked]
+        write_json(json_file, {"schema": 1, "verdict": verdict, "transforms": found})
     if json_file != STANDARD_OUTPUT:
         told = f"{failed} of {len(checked)} with findings" if failed else f"{len(checked)} the same everywhere"
         click.echo(f"{told}; {sum(one.rows for one in checked):,} generated rows")

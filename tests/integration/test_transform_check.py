@@ -189,7 +189,7 @@ def test_command_tells_and_exits_by_what_it_finds(folder: Path, monkeypatch: pyt
     assert "1 of 2 with findings" in told.stdout
     ran = skew("transforms", "check", "small", "--examples", "20", "--no-feast", "--json", "-")
     found = json.loads(ran.stdout)
-    assert (ran.exit_code, found["schema"]) == (1, 1)
+    assert (ran.exit_code, found["schema"], found["verdict"]) == (1, 1, "fail")
     verdicts = {one["transform"]: one["verdict"] for one in found["transforms"]}
     assert verdicts == {"small_library:centred": "fail", "small_library:halved": "pass"}
     assert found["transforms"][0]["findings"][0]["example"] == [{"x": "0.0"}, {"x": "1.0"}]
