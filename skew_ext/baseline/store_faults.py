@@ -69,5 +69,5 @@ _NONE = StoreFaults()
 def known_faults(store: FeatureStore) -> StoreFaults:
     """Give what is known of the repo's offline store; of one that is not known, nothing."""
     provider: Any = store._get_provider()  # noqa: SLF001 - the offline store has no public door
-    classes: Sequence[type] = type(provider.offline_store).__mro__
+    classes: Sequence[type] = type(getattr(provider, "offline_store", None)).__mro__
     return next((_KNOWN[one.__name__] for one in classes if one.__name__ in _KNOWN), _NONE)
