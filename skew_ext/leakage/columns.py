@@ -26,13 +26,14 @@ class Column:
     """A column of the rows that have a label.
 
     `codes` are its categories or bins, null being one of its own; `numbers` its values where it is numeric, NaN for
-    null.
+    null. `distinct` counts its values, null left out.
     """
 
     name: str
     codes: Integers
     numbers: Floats | None
     nulls: int
+    distinct: int
 
     @property
     def constant(self) -> bool:
@@ -43,7 +44,7 @@ class Column:
         """Give the column in some of its rows."""
         numbers = None if self.numbers is None else self.numbers[rows]
         nulls = self.nulls if numbers is None else int(np.isnan(numbers).sum())
-        return Column(self.name, self.codes[rows], numbers, nulls)
+        return Column(self.name, self.codes[rows], numbers, nulls, self.distinct)
 
 
 def model_columns(frame: TrainingFrame, skipped: set[str], rows: Integers) -> tuple[list[Column], list[str]]:
@@ -68,7 +69,7 @@ def time_column(name: str, at: Integers) -> Column:
 def _column(name: str, values: pa.Array, frame: TrainingFrame, rows: Integers) -> Column | None:
     kind = values.type
     if pa.types.is_null(kind):
-        return Column(name, np.zeros(len(values), dtype=np.int64), None, len(values))
+        return Column(name, np.zeros(len(values), dtype=np.int64), None, len(values), 0)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return _binned(name, _since(values, frame, rows))
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
@@ -91,7 +92,7 @@ def _categories(name: str, values: pa.Array) -> Column | None:
     if len(encoded.dictionary) > IDENTIFIER_SHARE * len(values):
         return None
     codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
-    return Column(name, np.asarray(codes, dtype=np.int64), None, values.null_count)
+    return Column(name, np.asarray(codes, dtype=np.int64), None, values.null_count, len(encoded.dictionary))
 
 
 def _since(values: pa.Array, frame: TrainingFrame, rows: Integers) -> Floats:
@@ -121,4 +122,4 @@ def _binned(name: str, numbers: Floats) -> Column:
         else np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
     )
     codes = np.where(null, len(edges) + 1, np.searchsorted(edges, numbers, side="left"))
-    return Column(name, codes.astype(np.int64), numbers, int(null.sum()))
+    return Column(name, codes.astype(np.int64), numbers, int(null.sum()), len(distinct))

@@ -59,7 +59,7 @@ def _own(column: Column, target: Target) -> Derived | None:
 def _of_number(column: Column, target: Target) -> Derived | None:
     numbers = target.numbers
     assert numbers is not None  # noqa: S101 - a target that is a number has them
-    if column.numbers is not None and not column.nulls and len(np.unique(column.numbers)) > BINS:
+    if column.numbers is not None and not column.nulls and column.distinct > BINS:
         slope, offset = _line(numbers, column.numbers)
         if np.allclose(column.numbers, slope * numbers + offset, rtol=_EXACT, atol=_EXACT * _spread(column.numbers)):
             return Derived("function", f"is the label times {slope:.6g}{offset:+.6g}")
@@ -95,9 +95,7 @@ def _same_number(column: Column, target: Target, ours: Integers, theirs: Integer
 
 def _exact_codes(column: Column) -> Integers | None:
     """Give codes that stand for one value each; None where bins hold several."""
-    if column.numbers is not None and len(np.unique(column.numbers[~np.isnan(column.numbers)])) > BINS:
-        return None
-    return column.codes
+    return None if column.numbers is not None and column.distinct > BINS else column.codes
 
 
 def _varies(codes: Integers) -> bool:
@@ -108,8 +106,8 @@ def _varies(codes: Integers) -> bool:
 
 def _determined(by: Integers, codes: Integers) -> bool:
     """Say whether each value of `by` stands with one value of `codes` alone."""
-    pairs = np.unique(np.stack([by, codes]), axis=1).shape[1]
-    return bool(pairs == len(np.unique(by)))
+    pairs = np.unique(by * (int(codes.max(initial=0)) + 1) + codes)
+    return len(pairs) == len(np.unique(by))
 
 
 def _line(x: Floats, y: Floats) -> tuple[float, float]:

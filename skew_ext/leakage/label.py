@@ -14,7 +14,7 @@ from skew_ext.leakage.columns import Column, model_columns, time_column
 from skew_ext.leakage.derived import Derived, derived
 from skew_ext.leakage.frame import following
 from skew_ext.leakage.report import EXAMPLES, LeakageFinding
-from skew_ext.leakage.scoring import Scored, Scorer
+from skew_ext.leakage.scoring import SEED, Scored, Scorer
 from skew_ext.leakage.target import Target, target
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 AUC_LIMIT, AUC_CERTAIN = 0.95, 0.99
 R2_LIMIT, R2_CERTAIN = 0.99, 0.999
 """A number's own past often tells it with an R2 over 0.95: it takes more to be suspicious."""
-MODEL_ROWS = 20_000
+MOST_ROWS, MODEL_ROWS = 250_000, 20_000
 
 
 @dataclass
@@ -46,6 +46,8 @@ def check_label(frame: TrainingFrame, label: str, keys: Sequence[str], skipped: 
     missing = frame.rows - len(found.rows)
     if missing:
         result.notes.append(f"{missing:,} rows without a label were left out of what concerns the label")
+    found, note = _bounded(found, frame.entities(keys)[found.rows])
+    result.notes.extend(note)
     columns, unchecked = model_columns(frame, {label, frame.timestamp or label, *keys, *skipped}, found.rows)
     if unchecked:
         result.notes.append(
@@ -55,6 +57,20 @@ def check_label(frame: TrainingFrame, label: str, keys: Sequence[str], skipped: 
     scorer = Scorer(found, entities, len(columns))
     _Checking(frame, label, found, entities, scorer, result).run(columns)
     return result
+
+
+def _bounded(found: Target, entities: Integers) -> tuple[Target, list[str]]:
+    """Leave out whole entities, drawn by chance, where there are more rows than it takes to be sure."""
+    if len(found.rows) <= MOST_ROWS:
+        return found, []
+    _, codes, sizes = np.unique(entities, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(SEED).permutation(len(sizes))
+    kept = np.zeros(len(sizes), dtype=bool)
+    kept[order[np.cumsum(sizes[order]) <= MOST_ROWS]] = True
+    places = np.flatnonzero(kept[codes])
+    if not len(places):  # one entity has them all
+        places = np.arange(MOST_ROWS)
+    return found.at(places), [f"the label was set against {len(places):,} of {len(found.rows):,} rows, whole entities"]
 
 
 @dataclass

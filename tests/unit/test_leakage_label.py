@@ -260,3 +260,15 @@ def test_labels_of_several_kinds_are_read() -> None:
     }
     assert all(isinstance(one, Target) for one in read.values())
     assert [name for name, one in read.items() if isinstance(one, Target) and one.kind == "number"] == ["many", "time"]
+
+
+def test_of_very_many_rows_whole_entities_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skew_ext.leakage.label.MOST_ROWS", 300)
+    frame = clean(0)
+    after = frame.sort_values("event_timestamp").groupby("driver")["label"].shift(-1)
+    result = checked(frame.assign(copy=frame["label"], next=after))
+    assert codes(result) == {"copy": "label_copy", "next": "label_shifted"}
+    note = next(note for note in result.notes if note.startswith("the label was set against"))
+    assert "of 600 rows, whole entities" in note
+    assert 250 < result.findings[0].checked <= 300
+    assert checked(frame.assign(driver=1, copy=frame["label"])).findings[0].checked == 300
