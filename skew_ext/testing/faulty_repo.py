@@ -75,7 +75,7 @@ class FaultyRepo:
     Raises
     ------
     RepoError
-        There is no such fault, or the shares add up to more than 1.
+        There is no such fault, the shares add up to more than 1, or two views have a feature of one name.
 
     Examples
     --------
@@ -99,6 +99,7 @@ class FaultyRepo:
     ) -> None:
         shares = dict(faults or {})
         _check(shares)
+        _check_names(views)
         self.path = Path(folder)
         self.path.mkdir(parents=True, exist_ok=True)
         self._times = times or Timeline()
@@ -184,6 +185,14 @@ class FaultyRepo:
             outputs = {name: served.values[name] for name in right}
             for name in differ(outputs, right):
                 self._cells.append(TrueCell(served.request, 0, f"{ON_DEMAND}__{name}", served.cause))
+
+
+def _check_names(views: Sequence[SyntheticView]) -> None:
+    names = [name for view in views for name in view.features]
+    for name in names:
+        if names.count(name) > 1:
+            msg = f"two views have a feature {name!r}: give features of different views different names"
+            raise RepoError(msg)
 
 
 def _check(shares: Mapping[str, float]) -> None:

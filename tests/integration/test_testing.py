@@ -5,11 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from feast.types import Float64
 
 from skew_ext import SkewError
 from skew_ext.report.words import CAUSES
-from skew_ext.testing import FAULTS, LOOKUPS, PAYMENTS, FaultyRepo, Timeline, confusion
+from skew_ext.testing import (
+    FAULTS,
+    LOOKUPS,
+    PAYMENTS,
+    FaultyRepo,
+    SyntheticFeature,
+    SyntheticView,
+    Timeline,
+    confusion,
+)
 
 SHORT = Timeline(rounds=2)
 
@@ -56,6 +67,24 @@ def test_a_world_without_faults_has_no_truth_and_no_finding(tmp_path: Path) -> N
 
 def test_every_cause_of_the_table_has_an_injector() -> None:
     assert {*FAULTS, *LOOKUPS} == set(CAUSES)
+
+
+def test_a_view_of_ones_own(tmp_path: Path) -> None:
+    shop = SyntheticView(
+        name="shop",
+        keys={"shop": (pa.string(), lambda number: f"shop {number}")},
+        features={"stock": SyntheticFeature(Float64, pa.float64(), lambda random: float(random.normal()))},
+        has_created=False,
+    )
+    # Without created times rows cannot be told to have come late: that fault does not befall such a view.
+    repo = FaultyRepo(tmp_path, {"rescaled": 0.5, "late_arrival": 0.5}, keys=12, views=[shop], times=SHORT)
+    repo.serve()
+    _, cells = repo.audit()
+    assert confusion(cells, repo.truth).table().to_dict("index") == {
+        "rescaled": {"cells": 12, "recall": 1.0, "precision": 1.0}
+    }
+    with pytest.raises(SkewError, match="two views have a feature 'stock': give features of different views different"):
+        FaultyRepo(tmp_path / "other", views=[shop, shop])
 
 
 @pytest.mark.parametrize(
