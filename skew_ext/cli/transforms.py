@@ -55,7 +55,7 @@ def check(  # noqa: PLR0913 - one parameter for each option
     """
     from skew_ext.transform.checking import check_transform, find_transforms, need_tools
 
-    need_tools()
+    need_tools(feast=feast)
     contracts = [found for target in targets or (_default(repo),) for found in find_transforms(target)]
     checked = []
     with _progress() as say:

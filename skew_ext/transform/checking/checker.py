@@ -26,9 +26,10 @@ _MOST_ROWS: Final = 400
 _ROUNDS: Final = 8
 
 
-def need_tools() -> None:
+def need_tools(*, feast: bool = True) -> None:
     """Raise TransformError if what a check needs, beside skew_ext itself, is not installed."""
-    missing = [name for name in ("hypothesis", "duckdb", "ibis") if importlib.util.find_spec(name) is None]
+    needed = ("hypothesis", "duckdb", "ibis") if feast else ("hypothesis",)
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise TransformError(f"to check transforms needs {', '.join(missing)}: pip install 'skew-ext[check]'")
 
@@ -54,7 +55,7 @@ def check_transform(
     TransformError
         Hypothesis or DuckDB is not installed, or Feast cannot make the repo.
     """
-    need_tools()
+    need_tools(feast=feast)
     if feast:  # before warnings are silenced: Feast sets filters of its own as it is imported
         importlib.import_module("skew_ext.transform.checking.feast_paths")
     with warnings.catch_warnings():
