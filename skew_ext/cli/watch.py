@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +65,10 @@ def watch(repo: Repo, /, *, once: bool, json_file: str | None, metrics_port: int
     json_file = json_file if json_file in (None, STANDARD_OUTPUT) else str(Path(str(json_file)).absolute())
     training = None if options["training_set"] is None else Path(options["training_set"]).absolute()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("feast").setLevel(logging.WARNING)
     watcher = _watcher(repo, options, training)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # Feast, once imported, has deprecations told again: in every round.
     if once:
         _report(watcher.round(), json_file)
         return

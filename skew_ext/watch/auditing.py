@@ -34,6 +34,7 @@ class WindowAudit(SkewAuditor):
     def __init__(self, store: FeatureStore, clock: Clock) -> None:
         super().__init__(store, clock)
         self._rows = pa.table({})
+        self._names: list[str] = []
         self._ages: dict[str, AgeSketch] = {}
 
     def window(
@@ -47,7 +48,7 @@ class WindowAudit(SkewAuditor):
         known = dict(scales)
         features = {}
         parities = {one.feature: one for one in report.parity.features}
-        for name in self._features():
+        for name in (one for one in self._names if one in self._rows.column_names):
             served, baseline = self._rows[name], self._column(BASELINE_PREFIX + name)
             if name not in known and (found := Scale.of(baseline or served, served, THRESHOLDS)) is not None:
                 known[name] = found
@@ -65,15 +66,13 @@ class WindowAudit(SkewAuditor):
 
     def _explain(self, passed: FirstPass, *given: Any) -> dict[str, Explained]:
         self._rows = passed.distributions()
+        self._names = [counts.plan.column(name) for counts in passed.counts for name in counts.plan.features]
         self._ages = {
             counts.plan.alias: AgeSketch.of(counts.ttl.ages)
             for counts in passed.counts
             if counts.ttl is not None and counts.compared
         }
         return super()._explain(passed, *given)
-
-    def _features(self) -> list[str]:
-        return [name for name in self._rows.column_names if not name.startswith(BASELINE_PREFIX)]
 
     def _column(self, name: str) -> pa.ChunkedArray | None:
         return self._rows[name] if name in self._rows.column_names else None

@@ -21,6 +21,7 @@ from skew_ext.watch.state import ServiceState
 from skew_ext.watch.store import Commit
 from skew_ext.watch.summary import WindowSummary, together
 from skew_ext.watch.windows import Kept, cuts, due_for_merging, may_grow, outdated
+from skew_ext.watch.wording import title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -191,6 +192,10 @@ class ServiceWatch:
         self._commit(Commit(moved, [Kept(level, summary)], dropped, outcome.changed))
         self._result.windows += 1
         self._result.rows += summary.rows
+        for incident in outcome.opened:
+            logger.warning("%s opened: %s", incident.id, title(incident, "opened"))
+        for incident in outcome.closed:
+            logger.info("%s has healed: %s", incident.id, title(incident, "closed"))
         self._result.changed += tuple(outcome.changed)
 
     def _observed(self, state: ServiceState, window: Observation) -> Outcome:
