@@ -1,6 +1,7 @@
 """Statistics of features: pure functions over arrays and small summaries that add up. Nothing here knows Feast."""
 
 from skew_ext.statistics.arrays import NumericColumn
+from skew_ext.statistics.binned import ks_between, summary_from_dict, summary_rows
 from skew_ext.statistics.category import CategorySummary, Tally
 from skew_ext.statistics.change import Change, change_over
 from skew_ext.statistics.columns import ParquetColumn, as_arrow
@@ -33,12 +34,15 @@ __all__ = [
     "jensen_shannon",
     "judged_rows",
     "ks",
+    "ks_between",
     "mean_z",
     "norm_ratio",
     "null_rate_test",
     "psi",
     "psi_p_value",
     "quantile_edges",
+    "summary_from_dict",
+    "summary_rows",
     "wasserstein",
     "wilson",
 ]

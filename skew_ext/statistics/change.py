@@ -87,14 +87,13 @@ def change_over(
     size = 0.0 if fit is None else series.size(fit)
     if fit is None or size < LEAST:
         return Change("steady", size=size)
-    until = int(kept[fit.end]) if fit.goes_by or (not fit.sudden and fit.end + 1 < len(kept)) else None
+    until = int(kept[fit.end]) if fit.goes_by or (not fit.sudden and fit.end + AT_ONCE < len(kept)) else None
     return Change("sudden" if fit.sudden else "gradual", int(kept[fit.start]), until, size)
 
 
 def _stacked(windows: Sequence[npt.ArrayLike]) -> Counts:
-    return np.array([np.asarray(window, dtype=np.int64) for window in windows], dtype=np.int64).reshape(
-        len(windows), -1
-    )
+    counts = [np.asarray(window, dtype=np.int64).ravel() for window in windows]
+    return np.stack(counts) if counts else np.empty((0, 1), dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,16 @@ class ParquetColumn:
     def __init__(self, path: str | PathLike[str], name: str) -> None:
         self._path = path
         self._name = name
+        # Strings come as codes of a dictionary, where the file has one: counting codes is many times faster.
+        self._coded: list[str] = []
         with self._open() as file:
             schema = file.schema_arrow
             if name not in schema.names:
                 raise KeyError(name)
             self.type: Any = schema.field(name).type
             self._rows = int(file.metadata.num_rows)
+        if pa.types.is_string(self.type) or pa.types.is_large_string(self.type):
+            self._coded = [name]
 
     def __len__(self) -> int:
         return self._rows
@@ -49,8 +53,7 @@ class ParquetColumn:
                 yield from file.read_row_group(group, columns=[self._name], use_threads=False).column(0).chunks
 
     def _open(self) -> pq.ParquetFile:
-        # Strings come as codes of a dictionary, where the file has one: counting codes is many times faster.
-        return pq.ParquetFile(self._path, read_dictionary=[self._name])
+        return pq.ParquetFile(self._path, read_dictionary=self._coded)
 
 
 Column: TypeAlias = Arrow | ParquetColumn

@@ -14,7 +14,7 @@ from skew_ext.statistics.signals import INDEPENDENT, Evenness
 BLOCKS = (12, 24, 64)
 """Stretches that the rows are cut into: resemblance within a stretch is seen, and beyond it is a change."""
 ROWS_OF_BLOCK = 8
-SURE = 0.05
+SURE = 0.02
 """The chance below which blocks differ more than independent rows would."""
 LONGEST = 0.99
 """The likeness of a row to the next one, at most: where it is 1 nothing could be told however many rows there are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -55,12 +55,15 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
+    """What was found of a feature: statistics by their names, signals, and how many are null of how many rows."""
+
     statistics: dict[str, Any] = field(default_factory=dict)
     signals: list[AnySignal] = field(default_factory=list)
     nulls: tuple[int, int] | None = None
     codes: Codes | None = None
     cells: int = 0
+    rows: tuple[int, int] = (0, 0)
 
 
 _NOTHING: dict[str, Any] = dict.fromkeys(["psi", "ks", "ks_p", "chi2", "chi2_p", "js", "wasserstein", "mean_z"])
@@ -70,24 +73,33 @@ def measure(feature: str, reference: Column, served: Column, limits: Thresholds)
     """Give all statistics that the columns' kind allows."""
     kind = kind_between(reference, served)
     found = _BY_KIND[kind](feature, reference, served, limits)
-    statistics = _NOTHING | {"kind": kind} | found.statistics
     nulls = found.nulls or (reference.null_count, served.null_count)
     rows = (len(reference), len(served))
-    rates = (_share(nulls[0], rows[0]), _share(nulls[1], rows[1]))
+    return as_row(feature, replace(found, statistics={"kind": kind} | found.statistics, nulls=nulls, rows=rows), limits)
+
+
+def as_row(feature: str, found: Found, limits: Thresholds) -> Measured:
+    """Give what was found as a row, with the signal of its nulls."""
+    rows, nulls = found.rows, found.nulls or (0, 0)
     row = DistributionRow(
-        feature=feature, n_reference=rows[0], n_served=rows[1], null_rate=rates, verdict="pass", **statistics
+        feature=feature,
+        n_reference=rows[0],
+        n_served=rows[1],
+        null_rate=(_share(nulls[0], rows[0]), _share(nulls[1], rows[1])),
+        verdict="pass",
+        **_NOTHING | found.statistics,
     )
     null_signal = share_signal((nulls[0], rows[0]), (nulls[1], rows[1]), limits)
     return Measured(row, [*found.signals, null_signal], found.codes, found.cells)
 
 
-def _numeric(feature: str, reference: Column, served: Column, limits: Thresholds) -> _Found:
+def _numeric(feature: str, reference: Column, served: Column, limits: Thresholds) -> Found:
     with ThreadPoolExecutor(2) as pool:  # numpy sorts without the GIL, and sorting is most of the work
         a, b = one_type(*pool.map(NumericColumn.of, (reference, served)))
     if pa.types.is_integer(value_type(reference.type)):
         why = integer_identifier(feature, a, limits.identifier_share, limits.minimum_rows)
         if why:
-            return _Found({"kind": "identifier", "note": why}, nulls=(a.nulls, b.nulls))
+            return Found({"kind": "identifier", "note": why}, nulls=(a.nulls, b.nulls))
     edges = exact_edges(a.finite, limits.bins)
     before, after = (NumericSummary.of(one, ()) for one in (a, b))  # moments: the cells' edges are of the values' type
     cells = [np.append(counts_between(one.values, edges), [one.nans, one.nulls]) for one in (a, b)]
@@ -110,7 +122,7 @@ def _numeric(feature: str, reference: Column, served: Column, limits: Thresholds
         _range_signal(a, b, outside, limits),
     ]
     codes = partial(number_codes, edges=edges)
-    return _Found(statistics, signals, (a.nulls, b.nulls), codes, len(edges) + 3)
+    return Found(statistics, signals, (a.nulls, b.nulls), codes, len(edges) + 3)
 
 
 def _share(count: int, of: int) -> float:
@@ -129,14 +141,14 @@ def _range_signal(a: NumericColumn, b: NumericColumn, outside: int, limits: Thre
     return RangeSignal(limits.level(value), outside)
 
 
-def _datetime(feature: str, reference: Column, served: Column, limits: Thresholds) -> _Found:
+def _datetime(feature: str, reference: Column, served: Column, limits: Thresholds) -> Found:
     return _numeric(feature, reference, served, limits)
 
 
-def _categorical(_: str, reference: Column, served: Column, limits: Thresholds) -> _Found:
+def _categorical(_: str, reference: Column, served: Column, limits: Thresholds) -> Found:
     why = text_identifier(reference, limits.identifier_share, limits.minimum_rows)
     if why:
-        return _Found({"kind": "identifier", "note": why})
+        return Found({"kind": "identifier", "note": why})
     a, b = Tally.of(reference), Tally.of(served)
     top = a.top(limits.top_categories)
     rare = rare_of(a, top)
@@ -157,7 +169,7 @@ def _categorical(_: str, reference: Column, served: Column, limits: Thresholds) 
     level = limits.level(unstable)
     signal = Signal(level, test.statistic, test.freedom) if test else Signal(level, 0.0, 0)
     codes = partial(category_codes, categories=top)
-    return _Found(statistics, [signal], (a.nulls, b.nulls), codes, len(top) + 2)
+    return Found(statistics, [signal], (a.nulls, b.nulls), codes, len(top) + 2)
 
 
 def _unseen(a: Tally, b: Tally) -> int:
@@ -165,27 +177,37 @@ def _unseen(a: Tally, b: Tally) -> int:
     return int(b.counts[slots_of(b.values, known) == len(known)].sum())
 
 
-def _embedding(_: str, reference: Column, served: Column, limits: Thresholds) -> _Found:
+def _embedding(_: str, reference: Column, served: Column, limits: Thresholds) -> Found:
     a = EmbeddingSummary.reference(reference)
     if a is None:
-        return _Found({"kind": "other", "note": "lists of no one dimension: only their null rates are compared"})
+        return Found({"kind": "other", "note": "lists of no one dimension: only their null rates are compared"})
     b = a.like(served)
+    codes = partial(_embedding_codes, a, b, limits.bins)
+    return replace(embedding_found(a, b, limits), codes=codes, cells=limits.bins + 2)
+
+
+def embedding_found(a: EmbeddingSummary, b: EmbeddingSummary, limits: Thresholds) -> Found:
+    """Give all that two summaries of embeddings tell."""
     cosine, ratio = vectors.cosine_distance(a, b), vectors.norm_ratio(a, b)
     shift, statistic = vectors.centroid_shift(a, b)
     turned = level_of(cosine if shift >= SMALLEST_SHIFT else None, limits.embedding, 2 * limits.embedding)
     stretched = level_of(vectors.norm_error(ratio), limits.norm_change, 2 * limits.norm_change)
+    # One list of another length is one too many, where the reference has none: no model takes it.
+    fault = b.wrong > 0 and a.wrong == 0
+    wrong = Signal("act", math.inf, 1) if fault else share_signal((a.wrong, a.lists), (b.wrong, b.lists), limits)
     signals: list[AnySignal] = [
         Signal(turned, statistic, 1),
         Signal(stretched, vectors.norm_z(a, b) ** 2, 1),
         share_signal((a.broken, a.lists), (b.broken, b.lists), limits),
-        # One list of another length is one too many, where the reference has none: no model takes it.
-        Signal("act", math.inf, 1)
-        if b.wrong and not a.wrong
-        else share_signal((a.wrong, a.lists), (b.wrong, b.lists), limits),
+        wrong,
     ]
-    statistics = {"cosine": cosine, "norm_ratio": ratio, "wrong_dimension": b.wrong / b.lists if b.lists else None}
-    codes = partial(_embedding_codes, a, b, limits.bins)
-    return _Found(statistics, signals, (a.nulls, b.nulls), codes, limits.bins + 2)
+    statistics = {
+        "kind": "embedding",
+        "cosine": cosine,
+        "norm_ratio": ratio,
+        "wrong_dimension": b.wrong / b.lists if b.lists else None,
+    }
+    return Found(statistics, signals, (a.nulls, b.nulls), rows=(a.rows, b.rows))
 
 
 def _embedding_codes(a: EmbeddingSummary, b: EmbeddingSummary, bins: int, column: Column) -> Counts:
@@ -196,13 +218,13 @@ def _embedding_codes(a: EmbeddingSummary, b: EmbeddingSummary, bins: int, column
     return numeric_codes(placed, edges)
 
 
-def _other(_: str, reference: Column, served: Column, __: Thresholds) -> _Found:
+def _other(_: str, reference: Column, served: Column, __: Thresholds) -> Found:
     types = [str(value_type(column.type)) for column in (reference, served)]
     against = types[0] if types[0] == types[1] else " against ".join(types)
-    return _Found({"note": f"{against}: only null rates are compared"})
+    return Found({"note": f"{against}: only null rates are compared"})
 
 
-_BY_KIND: dict[str, Callable[[str, Column, Column, Thresholds], _Found]] = {
+_BY_KIND: dict[str, Callable[[str, Column, Column, Thresholds], Found]] = {
     "numeric": _numeric,
     "datetime": _datetime,
     "categorical": _categorical,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +16,10 @@ EXACT_PAIRS = 250_000
 """Up to this many pairs of values the p-value of KS is exact."""
 LIMIT_SIZE = 10_000
 """From this effective size on, the limit of Kolmogorov is within two per cent of any p-value over 0.0005."""
-STRETCH = 1 << 16
-"""Values of one sample that are merged at once: the processor's cache holds them, and memory stays bounded."""
+STRETCH = 64
+"""Values of either sample between the places where their distribution functions are first compared."""
+_AT_ONCE = 1 << 16
+"""Values that are worked on at once: the processor's cache holds them, and memory stays bounded."""
 
 
 class Comparison(NamedTuple):
@@ -46,15 +46,10 @@ def distances(reference: Numbers, served: Numbers) -> Distances:
     """Compare two rising samples of one type; the area is of the finite values alone, as the infinite have none."""
     if len(reference) == 0 or len(served) == 0:
         return Distances(None, None)
-    largest, area = 0, 0.0
-    for stretch in _stretches(reference, served):
-        largest = max(largest, stretch.largest_gap)
-        area += stretch.area
-    statistic = largest / (len(reference) * len(served))
+    statistic = _largest_gap(reference, served) / (len(reference) * len(served))
     test = Comparison(statistic, _ks_p_value(statistic, reference, served))
-    if any(len(one) != len(_finite(one)) for one in (reference, served)):
-        return Distances(test, distances(_finite(reference), _finite(served)).area)
-    return Distances(test, math.inf if math.isnan(area) else area / (len(reference) * len(served)))
+    a, b = _finite(reference), _finite(served)
+    return Distances(test, _area(a, b) if len(a) and len(b) else None)
 
 
 def _finite(ordered: Numbers) -> Numbers:
@@ -63,67 +58,96 @@ def _finite(ordered: Numbers) -> Numbers:
     return ordered[np.searchsorted(ordered, -np.inf, side="right") : np.searchsorted(ordered, np.inf, side="left")]
 
 
-@dataclass(frozen=True, eq=False)
-class _Stretch:
-    """A stretch of two rising samples as one, and the gap of their distribution functions after each value.
+def _largest_gap(a: Numbers, b: Numbers) -> int:
+    """Give the largest gap of the distribution functions in units of 1 / (n m): an integer, and so exact.
 
-    Gaps are in units of 1 / (n m), so that they are integers and the KS statistic is exact.
+    Both samples are cut at the same values, about a stretch apart. Within a stretch the gap can grow by no more than
+    the rows in it, so that only the stretches that may hold the largest gap are looked into.
     """
-
-    values: Numbers
-    gaps: Counts
-    following: float
-    """The value that comes after the stretch: its own last one where none does."""
-
-    @property
-    def largest_gap(self) -> int:
-        last_of_ties = np.append(self.values[1:] != self.values[:-1], True)
-        return int(np.abs(self.gaps[last_of_ties]).max())
-
-    @property
-    def area(self) -> float:
-        with np.errstate(over="ignore", invalid="ignore"):  # near the largest double the area is honestly infinite
-            # Not as a matrix product: its threads wait for one another longer than the sum takes.
-            within = np.einsum("i,i->", np.abs(self.gaps[:-1]), _steps(self.values))
-            return float(within) + abs(int(self.gaps[-1])) * self.following
+    n, m = len(a), len(b)
+    cuts = np.unique(np.concatenate([a[::STRETCH], b[::STRETCH]]))
+    in_a, in_b = (np.append(np.searchsorted(one, cuts, side="left"), len(one)) for one in (a, b))
+    gaps = in_a * m - in_b * n  # before each cut, and after all
+    largest = int(np.abs(gaps).max())
+    grown_a, grown_b = gaps[:-1] + np.diff(in_a) * m, gaps[:-1] - np.diff(in_b) * n
+    # What is but one value, however often it is there, has no place within.
+    many = np.maximum(_last_before(a, in_a[1:], cuts), _last_before(b, in_b[1:], cuts)) > cuts
+    may = np.flatnonzero(many & (np.maximum(np.abs(grown_a), np.abs(grown_b)) > largest))
+    for some in np.array_split(may, max(len(may) * STRETCH // _AT_ONCE, 1)):
+        if len(some):
+            largest = max(largest, _gap_within(a, b, [in_a[some], in_a[some + 1]], [in_b[some], in_b[some + 1]]))
+    return largest
 
 
-def _steps(values: Numbers) -> Floats:
-    """Give the differences of rising values; those of integers as if they had no sign, since they may not fit."""
-    steps: Floats = np.diff(values if values.dtype == np.float64 else values.view(np.uint64)).astype(np.float64)
-    return steps
+def _last_before(values: Numbers, places: Counts, lowest: Numbers) -> Numbers:
+    """Give the value before each place, or `lowest` where it is below that, or there is none."""
+    last: Numbers = np.maximum(values[np.maximum(places - 1, 0)], lowest)
+    return np.where(places > 0, last, lowest)
 
 
-def _stretches(a: Numbers, b: Numbers) -> Iterator[_Stretch]:
-    """Merge two rising samples stretch by stretch. No value is in two stretches, so that ties stay together."""
-    cuts = np.unique(np.concatenate([a[STRETCH::STRETCH], b[STRETCH::STRETCH]]))
-    in_a, in_b = ([0, *np.searchsorted(one, cuts, side="left").tolist(), len(one)] for one in (a, b))
-    gap = 0
-    for place in range(len(in_a) - 1):
-        some_a, some_b = a[in_a[place] : in_a[place + 1]], b[in_b[place] : in_b[place + 1]]
-        if len(some_a) + len(some_b) == 0:
-            continue
-        values, steps = _merged(some_a, some_b, len(a), len(b))
-        gaps = np.cumsum(steps, dtype=np.int64) + gap
-        gap = int(gaps[-1])
-        yield _Stretch(values, gaps, _next_step(values[-1], a, b, in_a[place + 1], in_b[place + 1]))
+def _gap_within(a: Numbers, b: Numbers, in_a: list[Counts], in_b: list[Counts]) -> int:
+    """Give the largest gap within stretches, each given by its ends in both samples."""
+    at_a, at_b = (_ranges(*ends) for ends in (in_a, in_b))
+    values = np.concatenate([a[at_a], b[at_b]])
+    order = np.argsort(values, kind="stable")  # two rising runs are merged in linear time
+    values, from_a = values[order], order < len(at_a)
+    # The rows at or below each value: those of a stretch's start, and those since.
+    upto_a = np.maximum.accumulate(np.where(from_a, np.concatenate([at_a, at_b])[order] + 1, 0))
+    upto_b = np.maximum.accumulate(np.where(from_a, 0, np.concatenate([at_a, at_b])[order] + 1))
+    stretch = np.searchsorted(*_starts(values, a, b, in_a, in_b), side="right") - 1
+    upto_a, upto_b = np.maximum(upto_a, in_a[0][stretch]), np.maximum(upto_b, in_b[0][stretch])
+    last_of_ties = np.append(values[1:] != values[:-1], True)
+    return int(np.abs(upto_a * len(b) - upto_b * len(a))[last_of_ties].max())
 
 
-def _merged(a: Numbers, b: Numbers, n: int, m: int) -> tuple[Numbers, Counts]:
-    """Merge two rising runs: a stable sort does it in linear time. What is but one value needs no order."""
-    joined = np.concatenate([a, b])
-    if min(one[0] for one in (a, b) if len(one)) == max(one[-1] for one in (a, b) if len(one)):
-        return joined[:1], np.array([len(a) * m - len(b) * n], dtype=np.int64)
-    order = np.argsort(joined, kind="stable")
-    return joined[order], np.where(order < len(a), m, -n)
+def _starts(values: Numbers, a: Numbers, b: Numbers, in_a: list[Counts], in_b: list[Counts]) -> tuple[Numbers, Numbers]:
+    """Give the first value of each stretch, and the values that are to be placed."""
+    firsts = []
+    for of, (start, end) in ((a, in_a), (b, in_b)):
+        found = of[np.minimum(start, len(of) - 1)]
+        firsts.append((found, end > start))
+    (one, in_one), (other, in_other) = firsts
+    first = np.where(in_one & in_other, np.minimum(one, other), np.where(in_one, one, other))
+    return first, values
 
 
-def _next_step(last: float, a: Numbers, b: Numbers, in_a: int, in_b: int) -> float:
-    upcoming = [one[at] for one, at in ((a, in_a), (b, in_b)) if at < len(one)]
-    if not upcoming:
-        return 0.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(_steps(np.array([last, min(upcoming)], dtype=a.dtype))[0])
+def _ranges(starts: Counts, ends: Counts) -> Counts:
+    """Give all places of several ranges, one after the other."""
+    sizes = ends - starts
+    return np.repeat(starts - np.append(0, np.cumsum(sizes)[:-1]), sizes) + np.arange(sizes.sum())
+
+
+def _area(a: Numbers, b: Numbers) -> float:
+    """Give the area between the distribution functions, as that between the quantile functions.
+
+    Those are steps of 1/n and of 1/m. Each step of the sample with more values meets one step of the other or two, and
+    which ones is arithmetic: nothing is searched for or sorted. The widths are integers in units of 1 / (n m).
+    """
+    if len(a) < len(b):
+        a, b = b, a
+    n, m = len(a), len(b)
+    total = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):  # near the largest double the area is honestly infinite
+        for start in range(0, n, _AT_ONCE):
+            some = a[start : start + _AT_ONCE]
+            if n == m:
+                total += float(_apart(some, b[start : start + _AT_ONCE]).sum()) * m
+                continue
+            left = np.arange(start, start + len(some)) * m
+            first = left // n
+            width = np.minimum((first + 1) * n - left, m)
+            total += float(np.einsum("i,i->", width, _apart(some, b[first])))
+            two = np.flatnonzero(width < m)
+            total += float(np.einsum("i,i->", m - width[two], _apart(some[two], b[first[two] + 1])))
+    return math.inf if math.isnan(total) else total / n / m
+
+
+def _apart(a: Numbers, b: Numbers) -> Floats:
+    """Give how far values are apart; integers as if they had no sign, since their differences may not fit."""
+    if a.dtype == np.float64:
+        apart: Floats = np.abs(a - b)
+        return apart
+    return (np.maximum(a, b).view(np.uint64) - np.minimum(a, b).view(np.uint64)).astype(np.float64)
 
 
 def _ks_p_value(statistic: float, reference: Numbers, served: Numbers) -> float:

@@ -102,8 +102,23 @@ def judged_rows(
             one = dataclasses.replace(one, row=row, signals=one.signals[-1:])
         measured.append(one)
         chances.append(_chances(one, reference, values, served))
+    return _judged(measured, chances, limits_of)
+
+
+def judged_measures(measured: list[Measured], limits_of: LimitsOf) -> list[tuple[DistributionRow, Measured]]:
+    """Judge features together that are measured already, their rows taken for independent of one another."""
+    return _judged(measured, [_independent(one) for one in measured], limits_of)
+
+
+def _judged(
+    measured: list[Measured], chances: list[list[float]], limits_of: LimitsOf
+) -> list[tuple[DistributionRow, Measured]]:
     adjusted = iter(benjamini_hochberg([p for each in chances for p in each]))
     return [(_judge(one, [next(adjusted) for _ in one.signals], limits_of(one.row.feature)), one) for one in measured]
+
+
+def _independent(one: Measured) -> list[float]:
+    return [signal.p_value(one.row.n_reference, one.row.n_served) for signal in one.signals]
 
 
 def _chances(one: Measured, reference: Column, values: Column, served: Served | None) -> list[float]:

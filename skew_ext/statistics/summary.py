@@ -133,7 +133,9 @@ class NumericSummary:
 
         Exactly those, where this is a `reference` made with as many bins.
         """
-        running = np.cumsum(self.counts[:-1])
+        # Below a reference's lowest edge there is nothing but minus infinity, which is no quantile.
+        below = min(self.counts[0], sum(self.counts) - self.finite)
+        running = np.cumsum(self.counts[:-1]) - below
         if not len(running) or self.finite == 0:
             return ()
         ranks = np.ceil(np.arange(1, bins) * self.finite / bins)
