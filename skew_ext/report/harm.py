@@ -66,7 +66,7 @@ class Harm:
         """Name what differs: a feature, or a view and the first few of its features."""
         names = [finding.feature for finding in self.findings if finding.feature]
         if not names:
-            return "The whole audit"
+            return "The baseline" if self.first.code.startswith("baseline_") else "The whole audit"
         if len(names) == 1:
             return names[0]
         if self.view is None:

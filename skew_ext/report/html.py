@@ -11,7 +11,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from skew_ext.model import AuditReport, DistributionRow, Example, FeatureParity
-from skew_ext.report import harm, summary, words
+from skew_ext.report import harm, plots, remarks, summary, words
 
 MOST_EXAMPLES = 10
 MOST_OF_ALL = 400
@@ -51,6 +51,10 @@ def _template() -> Template:
         "cell": words.cell,
         "entity": words.key,
         "name": _breakable,
+        "remarks": remarks.of_distribution,
+        "thresholds": remarks.of_thresholds,
+        "basis": remarks.of_ttl,
+        "staleness": plots.staleness,
         "opening": _opening,  # jinja's own capitalize makes "TTL" into "ttl"
     }
     return environment.get_template("template.html.j2")
@@ -58,13 +62,16 @@ def _template() -> Template:
 
 def _context(report: AuditReport) -> dict[str, Any]:
     features = sorted(report.parity.features, key=lambda one: -one.rate)
+    causes = _bars(report)
     return {
         "report": report,
         "labels": LABELS,
         "meanings": words.CAUSES,
         "sentence": summary.sentence(report),
+        "decisions": remarks.decisions(report.impact),
         "harms": harm.harms(report),
-        "causes": _bars(report),
+        "causes": causes,
+        "order": {one["name"]: place for place, one in enumerate(causes)},
         "fine": summary.fine(report),
         "unchecked": summary.unchecked(report),
         "differing": [one for one in features if one.mismatched],

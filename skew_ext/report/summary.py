@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from skew_ext.model import AuditReport, DistributionRow, FeatureParity
-from skew_ext.report import words
+from skew_ext.report import remarks, words
 
 
 def causes(report: AuditReport) -> list[tuple[str, int]]:
@@ -46,6 +46,7 @@ def fine(report: AuditReport) -> list[str]:
         _same(report.parity.features),
         *(_passing(question, rows) for question, rows in _questions(report)),
         _kept(report),
+        remarks.steady(report),
     ]
     return [line for line in lines if line]
 
@@ -55,6 +56,8 @@ def unchecked(report: AuditReport) -> list[str]:
     lines = [_few(question, rows) for question, rows in _questions(report)]
     if not report.distribution.drift:
         lines.append("drift, as no training set was given")
+    if report.impact is not None and report.impact.error is not None:
+        lines.append(f"decisions: {report.impact.error}")
     empty = sum(one.compared == 0 for one in report.parity.features)
     if empty:
         lines.append(f"parity of {words.plural(empty, 'feature')} without a cell to compare")

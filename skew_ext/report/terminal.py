@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from skew_ext.model import AuditReport
-from skew_ext.report import harm, summary, words
+from skew_ext.report import harm, remarks, summary, words
 from skew_ext.report.harm import Harm
 from skew_ext.text import harmless
 
@@ -30,6 +30,9 @@ def render(report: AuditReport, console: Console) -> None:
     verdict = f"[{STYLES[report.verdict]}]{report.verdict.upper()}[/]  {harmless(summary.sentence(report))}"
     console.print(verdict, width=width, highlight=False)
     console.print(f"[dim]{harmless(_scope(report))}[/]", width=width, highlight=False)
+    decided = remarks.decisions(report.impact)
+    if decided:
+        console.print(harmless(f"Decisions: {decided}."), width=width, highlight=False)
     harms = harm.harms(report)
     if harms:
         console.print(_table(harms), width=width, highlight=False)
