@@ -25,6 +25,8 @@ from tests.kit import HOUR, MINUTE, NOON, Repo, row
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pyarrow as pa
+
 DRIVERS = range(1, 11)
 MILES = 1.609344
 
@@ -78,11 +80,18 @@ class Watched:
         self.now += MINUTE
         self.ship()
 
-    def watcher(self, *notify: str, hook: str = "", services: Sequence[str] = (), **options: Any) -> Watcher:
+    def watcher(
+        self,
+        *notify: str,
+        hook: str = "",
+        services: Sequence[str] = (),
+        training_set: pa.Table | None = None,
+        **options: Any,
+    ) -> Watcher:
         """Give a watch that starts afresh, as a new process does; without a margin, unless it is said."""
         chosen = WatchOptions(**{"margin": timedelta(0), "burn_in": 0, "min_rows": 10, **options})
         teller = Teller(Notifier(notify), Hook(hook), self.clock)
-        return Watcher(self.repo.store, services, chosen, teller, clock=self.clock)
+        return Watcher(self.repo.store, services, chosen, teller, training_set=training_set, clock=self.clock)
 
     @property
     def kept(self) -> WatchStore:
