@@ -21,6 +21,7 @@ from skew_ext.schema import (
     TRANSFORMS,
 )
 from skew_ext.shipping.stats import log_stats
+from skew_ext.statistics import as_arrow
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -113,19 +114,23 @@ def training_columns(training_set: pd.DataFrame | pa.Table | None, features: lis
     Raises
     ------
     AuditError
-        It has none of the features; the nearest name is suggested.
+        It has no rows, or none of the features; the nearest name is suggested.
     """
     if training_set is None:
         return {}
-    table = training_set if isinstance(training_set, pa.Table) else pa.Table.from_pandas(training_set)
+    names = training_set.column_names if isinstance(training_set, pa.Table) else [str(c) for c in training_set.columns]
+    if not len(training_set):
+        raise AuditError("the training set has no rows: give the one that the model was trained on")
     found = {}
     for feature in features:
         for name in (feature, feature.partition("__")[2]):
-            if name in table.column_names:
-                found[feature] = table[name]
+            if name in names:
+                # Column by column: one of mixed types, which Arrow has no type for, must not stop the others.
+                of = training_set[name]
+                found[feature] = of if isinstance(training_set, pa.Table) else as_arrow(of)
                 break
     if not found:
-        hint = nearest(features[0], table.column_names) if features else ""
+        hint = nearest(features[0], names) if features else ""
         msg = f"the training set has no column {features[0]!r}{hint}, nor any other feature of the service"
         raise AuditError(msg)
     return found

@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from skew_ext.statistics.columns import Arrow, Column, decoded, parts
 from skew_ext.statistics.kinds import kind_between, value_type
@@ -19,6 +18,7 @@ Numbers: TypeAlias = npt.NDArray[Any]
 """float64, or int64 where doubles would not be exact."""
 PlainKind = Literal["numeric", "categorical", "boolean", "other"]
 
+_AT_ONCE = 1 << 16
 LARGEST_EXACT = 2**53
 """Up to here doubles hold every integer."""
 
@@ -63,14 +63,27 @@ class NumericColumn:
 
 def numbers_of(column: Column) -> tuple[Numbers, int]:
     """Give the values that are not null, in their order, in an array of its own; and how many are null."""
-    exact = pa.types.is_integer(value_type(column.type)) and any(_beyond_doubles(part) for part in parts(column))
-    kept: Numbers = np.empty(len(column), dtype=np.int64 if exact else np.float64)
+    whole = pa.types.is_integer(value_type(column.type)) and not pa.types.is_uint64(value_type(column.type))
+    kept: Numbers = np.empty(len(column), dtype=np.int64 if whole else np.float64)
     filled = 0
     for part in parts(column):
-        present = as_numbers(decoded(part).drop_null(), exact=exact)
+        present = as_numbers(decoded(part).drop_null(), exact=whole)
         kept[filled : filled + len(present)] = present
         filled += len(present)
-    return kept[:filled], len(column) - filled
+    found = kept[:filled]
+    return (_doubles(found) if whole and _within_doubles(found) else found), len(column) - filled
+
+
+def _within_doubles(whole: Numbers) -> bool:
+    return not len(whole) or (int(whole.min()) >= -LARGEST_EXACT and int(whole.max()) <= LARGEST_EXACT)
+
+
+def _doubles(whole: Numbers) -> Floats:
+    """Give integers as doubles, in the same memory."""
+    doubles: Floats = whole.view(np.float64)
+    for start in range(0, len(whole), _AT_ONCE):
+        doubles[start : start + _AT_ONCE] = whole[start : start + _AT_ONCE].astype(np.float64)
+    return doubles
 
 
 def as_numbers(present: pa.Array, *, exact: bool) -> Any:
@@ -90,13 +103,6 @@ def microseconds(present: pa.Array) -> pa.Array:
     if pa.types.is_time(present.type):
         return present.cast(pa.time64("us"), safe=False).cast(pa.int64())
     return present.cast(pa.timestamp("us", getattr(present.type, "tz", None)), safe=False).cast(pa.int64())
-
-
-def _beyond_doubles(part: pa.Array) -> bool:
-    if value_type(part.type).bit_width < 64 or pa.types.is_uint64(value_type(part.type)):  # noqa: PLR2004 - bits
-        return False
-    extremes = pc.min_max(decoded(part)).as_py()
-    return extremes["min"] is not None and max(-extremes["min"], extremes["max"]) > LARGEST_EXACT
 
 
 def one_type(a: NumericColumn, b: NumericColumn) -> tuple[NumericColumn, NumericColumn]:

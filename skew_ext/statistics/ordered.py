@@ -65,7 +65,7 @@ def _largest_gap(a: Numbers, b: Numbers) -> int:
     the rows in it, so that only the stretches that may hold the largest gap are looked into.
     """
     n, m = len(a), len(b)
-    cuts = np.unique(np.concatenate([a[::STRETCH], b[::STRETCH]]))
+    cuts = _cuts(a, b)
     in_a, in_b = (np.append(np.searchsorted(one, cuts, side="left"), len(one)) for one in (a, b))
     gaps = in_a * m - in_b * n  # before each cut, and after all
     largest = int(np.abs(gaps).max())
@@ -77,6 +77,19 @@ def _largest_gap(a: Numbers, b: Numbers) -> int:
         if len(some):
             largest = max(largest, _gap_within(a, b, [in_a[some], in_a[some + 1]], [in_b[some], in_b[some + 1]]))
     return largest
+
+
+def _cuts(a: Numbers, b: Numbers) -> Numbers:
+    """Give values about a stretch apart; one that is there many times has a stretch of its own, with nothing within."""
+    cuts = np.unique(np.concatenate([a[::STRETCH], b[::STRETCH]]))
+    following = [cuts]
+    for one in (a, b):
+        after = np.searchsorted(one, cuts, side="right")
+        heavy = after - np.searchsorted(one, cuts, side="left") > STRETCH
+        if heavy.any():
+            places = [np.searchsorted(other, cuts[heavy], side="right") for other in (a, b)]
+            following += [other[at[at < len(other)]] for other, at in zip((a, b), places, strict=True)]
+    return np.unique(np.concatenate(following)) if len(following) > 1 else cuts
 
 
 def _last_before(values: Numbers, places: Counts, lowest: Numbers) -> Numbers:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -138,6 +139,25 @@ def test_thresholds_of_tags_hold_unless_the_caller_says_otherwise(tmp_path: Path
         served.store.apply([view])
 
 
+def test_a_training_set_of_mixed_types_and_other_dtypes(served: Repo) -> None:
+    """One column that has no type hides no other; text against numbers is compared by its nulls, and says so."""
+    trained = pd.DataFrame(
+        {
+            "rating": pd.Series([1.5, "n/a", None, 2] * 100, dtype=object),
+            "stats__trips": pd.Series(np.arange(400) % 90, dtype="float32"),
+            "city": pd.Series(["city 0", "city 1"] * 200, dtype="category"),
+        }
+    )
+    drift = audit(served, training_set=trained).distribution.drift
+    assert {row.feature: row.kind for row in drift} == {
+        "stats__rating": "other",
+        "stats__trips": "numeric",
+        "stats__city": "categorical",
+    }
+    assert of(drift, "stats__rating").null_rate == (0.25, 0.0)
+    assert of(drift, "stats__rating").note == "large_string against double: only null rates are compared"
+
+
 def test_only_the_most_important_features_where_asked(served: Repo) -> None:
     told = audit(served, importance={"stats__city": 0.5, "stats__trips": 0.2}, top_k=1)
     assert [one.feature for one in told.distribution.skew] == ["stats__city"]
@@ -153,6 +173,8 @@ def test_only_the_most_important_features_where_asked(served: Repo) -> None:
         ({"thresholds": {"psi_act": 0.05}}, "psi_act (0.05) must not be below psi_watch (0.1)"),
         ({"thresholds": {"alpha": 0}}, "alpha must be over 0, not 0.0"),
         ({"thresholds": {"bins": "ten"}}, "bins must be a number, not 'ten'"),
+        ({"training_set": pd.DataFrame({"rating": []})}, "the training set has no rows"),
+        ({"training_set": pd.DataFrame({"raiting": [1.0]})}, "no column 'stats__rating'"),
         ({"top_k": 3}, "top_k=3 says nothing"),
         ({"importance": {"rating": 1.0}, "top_k": 1}, "'rating', which the service has not"),
     ],
