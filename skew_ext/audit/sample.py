@@ -1,8 +1,8 @@
 """An even sample of rows that come part by part: which rows are in it depends on their numbers alone, not on the parts.
 
-A row is kept while the hash of its number is below a limit, and the limit is halved whenever more rows than are wanted
-would be kept. So memory is bounded whatever comes, all columns of a row are kept or none (what is compared is of the
-same rows), and the same rows give the same sample.
+A row is kept while the hash of its number is below a limit, and the limit goes down by a tenth whenever more rows than
+are wanted would be kept. So memory is bounded whatever comes, all columns of a row are kept or none (what is compared
+is of the same rows), and the same rows give the same sample.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class EvenSample:
         self.seen += table.num_rows
         self._kept.append(_below(self._limit, hashes, table))
         while self.rows > self._most:
-            self._limit //= 2
+            self._limit = self._limit * 9 // 10
             self._kept = [_below(self._limit, *one) for one in self._kept]
 
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureStore
 
+    from skew_ext.audit.parity import Judged
     from skew_ext.audit.thresholds import Given, Limits
     from skew_ext.auditor.parts import Window
     from skew_ext.baseline.plan import ViewPlan
@@ -197,17 +198,24 @@ class SkewAuditor:
         verifier = Verifier(self._store)
         for rows, given in passed.blocks():
             baseline = verifier.verified([counts.plan for counts in passed.counts], rows, given)
-            judged = []
-            for counts in passed.counts:
-                result = ViewAudit(self._store, counts.plan, rows, baseline).run()
-                judged += result.judged
-                for parity, context in zip(result.parities, result.contexts, strict=True):
-                    explained[parity.feature].parities.append(parity)
-                    explained[parity.feature].contexts.append(context)
+            judged = self._explain_block(passed, rows, baseline, explained)
             if impact is not None:
                 impact.add(rows.select(_inputs(passed, rows)), judged)
+            del rows, given, baseline, judged  # before the next block is read
         passed.baseline.faults.update(verifier.faults)
         return explained
+
+    def _explain_block(
+        self, passed: FirstPass, rows: pa.Table, baseline: dict[str, Any], explained: dict[str, Explained]
+    ) -> list[Judged]:
+        judged = []
+        for counts in passed.counts:
+            result = ViewAudit(self._store, counts.plan, rows, baseline).run()
+            judged += result.judged
+            for parity, context in zip(result.parities, result.contexts, strict=True):
+                explained[parity.feature].parities.append(parity)
+                explained[parity.feature].contexts.append(context)
+        return judged
 
 
 def _inputs(passed: FirstPass, rows: pa.Table) -> list[str]:

@@ -63,6 +63,7 @@ class DifferingRows:
             block = union([feather.read_table(file, memory_map=False) for file in files])
             if block.num_rows:
                 yield block.sort_by(LOG_TIMESTAMP)
+            del block  # before the next one is read
 
     def _spill(self) -> None:
         """Deal the rows that are in memory out to the buckets' files."""

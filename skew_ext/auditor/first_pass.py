@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from skew_ext.baseline.plan import ViewPlan
 
-EXPLAINED_CELLS = 5_000_000
-"""So many cells are explained at once: 250,000 rows of 20 features."""
-DISTRIBUTION_CELLS = 10_000_000
-"""So many cells of each side are kept for the distributions: half a million rows of 20 features, or fewer."""
+EXPLAINED_CELLS = 2_000_000
+"""So many cells are explained at once: 100,000 rows of 20 features."""
+DISTRIBUTION_CELLS = 8_000_000
+"""So many cells of each side are kept for the distributions: 400,000 rows of 20 features, or fewer."""
 
 
 class FirstPass:
@@ -84,6 +84,8 @@ class FirstPass:
                 first = pa.array(counts.first_served.of(log))
                 log = log.append_column(first_served_column(counts.plan.alias), first)
             yield log, {name.removeprefix(BASELINE_PREFIX): block[name] for name in ours}
+            del block, log  # before the next block is read
+            pa.default_memory_pool().release_unused()
 
     def distributions(self) -> pa.Table:
         """Give the sample of rows that the distributions are made of, baseline columns beside the served ones."""

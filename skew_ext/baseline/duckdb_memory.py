@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from feast import FeatureStore
 
-LIMIT = 600_000_000
+LIMIT = 500_000_000
 """Bytes: a retrieval of 250,000 rows of 20 features needs less, and no more time than without a limit."""
 _UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
