@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -275,10 +274,3 @@ def test_a_cause_that_one_window_cannot_tell_is_told_by_what_was_before(watched:
         watcher.round()
     (incident,) = watched.kept.incidents()
     assert incident.cause == "evicted_online", incident
-
-
-def test_options(watched: Watched) -> None:
-    values: dict[str, Any] = {"services": ["scoring"]}
-    watcher = watched.watcher(**values)
-    assert repr(watched.watcher(hook="true")._teller.hook).count("true") == 0
-    assert watcher.round().services["scoring"].windows == 0

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from skew_ext.statistics import Thresholds
 from skew_ext.watch.ages import AgeSketch
+from skew_ext.watch.detector import DetectorState, Observation, observe
+from skew_ext.watch.incident import Incident, Sighting
 from skew_ext.watch.spread import Scale, divergence, merged, spread_from_json, spread_to_json
 from skew_ext.watch.summary import EQUAL, FeatureSummary, WindowSummary, together
 from skew_ext.watch.windows import (
@@ -58,6 +60,21 @@ def test_cuts_cover_a_stretch_once_and_cross_no_hour(start: datetime, seconds: i
 def test_a_round_sees_two_windows() -> None:
     assert [last - first for first, last in cuts(NOON, NOON + MINUTE, MINUTE)] == [30 * SECOND, 30 * SECOND]
     assert len(list(cuts(NOON, NOON + 10 * MINUTE, MINUTE))) == 2  # cron, every ten minutes
+
+
+@pytest.mark.parametrize("begins", [0.0, 0.3, 0.5, 14.9, 29.9, 30.1, 44.0, 59.9])
+def test_what_is_over_the_threshold_for_good_is_told_within_two_minutes(begins: float) -> None:
+    fault = NOON + 10 * MINUTE + begins * SECOND
+    state, watermark, now = DetectorState(observed=9), NOON, NOON + MINUTE
+    told: list[Incident] = []
+    while not told:
+        for first, last in cuts(watermark, now - 15 * SECOND, MINUTE):
+            over = last - max(first, fault) >= (last - first) / 100
+            window = Observation(first, last, 100, [Sighting("v", "rescaled", "fail", (), 1, 100, "m", "r")] * over)
+            outcome = observe("scoring", state, window, told, burn_in=0, now=now)
+            state, told = outcome.state, told + outcome.opened
+        watermark, now = now - 15 * SECOND, now + MINUTE
+    assert told[0].opened_at - fault < 2 * MINUTE - 10 * SECOND  # which are left for the audit
 
 
 def test_slices_become_hours_once_nothing_late_is_expected_and_hours_days() -> None:
