@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections import Counter
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -42,6 +43,7 @@ def _template() -> Template:
     )
     environment.filters |= {
         "count": words.count,
+        "plural": words.plural,
         "percent": words.percent,
         "duration": words.duration,
         "span": lambda value: words.span(*value),
@@ -70,6 +72,7 @@ def _context(report: AuditReport) -> dict[str, Any]:
         "sentence": summary.sentence(report),
         "decisions": remarks.decisions(report.impact),
         "harms": harm.harms(report),
+        "severities": _severities(report),
         "causes": causes,
         "order": {one["name"]: place for place, one in enumerate(causes)},
         "fine": summary.fine(report),
@@ -84,6 +87,12 @@ def _context(report: AuditReport) -> dict[str, Any]:
             ("Drift", "served values against the training set", _split(report.distribution.drift)),
         ],
     }
+
+
+def _severities(report: AuditReport) -> list[tuple[str, int]]:
+    """Give the severities that there are, the gravest first, each with the number of its findings."""
+    found = Counter(str(one.severity) for one in report.findings)
+    return [(severity, found[severity]) for severity in harm.SEVERITIES if severity in found]
 
 
 def _examples(features: list[FeatureParity]) -> list[tuple[FeatureParity, list[Example]]]:

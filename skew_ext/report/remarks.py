@@ -33,7 +33,7 @@ def of_distribution(row: DistributionRow) -> list[str]:
 
 def of_thresholds(values: dict[str, float]) -> str:
     """Give thresholds in a line, by their names."""
-    return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in values.items())
+    return ", ".join(f"{name} {value:g}" for name, value in values.items())
 
 
 def of_ttl(advice: TtlAdvice) -> str:

@@ -96,8 +96,8 @@ def test_page_tells_how_a_distribution_changed_and_by_which_thresholds(tmp_path:
     assert "25.0% outside the reference's range" in text
     assert "Constant in what was served" in text
     assert "unseen in the reference" not in text
-    assert "Thresholds psi watch 0.1" in text
-    assert f"Thresholds of {HOSTILE} : psi watch 0.3" in text
+    assert "Thresholds psi_watch 0.1" in text
+    assert f"Thresholds of {HOSTILE} : psi_watch 0.3" in text
 
 
 def test_remarks_of_embeddings_and_of_what_was_not_judged() -> None:
