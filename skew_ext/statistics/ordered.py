@@ -81,15 +81,11 @@ def _largest_gap(a: Numbers, b: Numbers) -> int:
 
 def _cuts(a: Numbers, b: Numbers) -> Numbers:
     """Give values about a stretch apart; one that is there many times has a stretch of its own, with nothing within."""
-    cuts = np.unique(np.concatenate([a[::STRETCH], b[::STRETCH]]))
-    following = [cuts]
-    for one in (a, b):
-        after = np.searchsorted(one, cuts, side="right")
-        heavy = after - np.searchsorted(one, cuts, side="left") > STRETCH
-        if heavy.any():
-            places = [np.searchsorted(other, cuts[heavy], side="right") for other in (a, b)]
-            following += [other[at[at < len(other)]] for other, at in zip((a, b), places, strict=True)]
-    return np.unique(np.concatenate(following)) if len(following) > 1 else cuts
+    coarse = [one[::STRETCH] for one in (a, b)]
+    heavy = np.unique(np.concatenate([one[1:][one[1:] == one[:-1]] for one in coarse]))
+    after = [np.searchsorted(one, heavy, side="right") for one in (a, b)]
+    following = [one[at[at < len(one)]] for one, at in zip((a, b), after, strict=True)]
+    return np.unique(np.concatenate([*coarse, *following]))
 
 
 def _last_before(values: Numbers, places: Counts, lowest: Numbers) -> Numbers:
