@@ -35,15 +35,17 @@ class Notifier:
         """Say how many there are."""
         return f"Notifier({len(self._servers)} addresses)"
 
-    def __bool__(self) -> bool:
-        """Whether there is anybody to tell."""
-        return bool(self._servers)
+    def __len__(self) -> int:
+        """Say how many there are to tell."""
+        return len(self._servers)
 
-    def tell(self, incident: Incident, event: str) -> bool:
-        """Tell all of an incident that was "opened", "closed" or "proposed"; say whether everybody was reached."""
+    def tell(self, incident: Incident, event: str, place: int) -> bool:
+        """Tell the address at a place, from 1, of an incident; say whether it was reached.
+
+        `event` is "opened", "closed" or "proposed".
+        """
         text = {"title": title(incident, event), "body": body(incident, event)}
-        reached = [_sent(server, place, text, _KINDS[event]) for place, server in enumerate(self._servers, start=1)]
-        return all(reached)
+        return _sent(self._servers[place - 1], place, text, _KINDS[event])
 
 
 def _server(address: str, place: int) -> Any:

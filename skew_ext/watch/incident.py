@@ -40,7 +40,7 @@ class Incident:
 
     `since` is the start of the first window that showed it, `last_seen` the end of the last one; `opened_at` and
     `closed_at` are when the watch said so. `cells` of `compared` served cells differed, over all its windows.
-    `deliveries` says of each message (`opened:notify`, `closed:hook`, ...) when it was delivered; None while it waits.
+    `deliveries` says of each message (`opened:notify1`, `closed:hook`, ...) when it was delivered; None while it waits.
     `answer` is what the hook said. `proposal` says why to retrain, or nothing. `seen_as` is the cause that single
     windows give, where more context has told a better one.
     """

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from skew_ext.watch.round import ServiceWatch
 
 logger = logging.getLogger("skew_ext")
+HOOK, NOTIFY = "hook", "notify"
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Teller:
                 del watch.untold[told.id]
 
     def _due(self, incident: Incident) -> Iterator[tuple[str, str]]:
-        channels = [name for name, there in (("hook", self.hook), ("notify", self.notifier)) if there]
-        for channel in channels:
+        # Each address by itself: one that cannot be reached must not have the others told again.
+        addresses = [f"{NOTIFY}{place}" for place in range(1, len(self.notifier) + 1)]
+        for channel in [*([HOOK] if self.hook else []), *addresses]:
             opened = f"opened:{channel}" in incident.deliveries
             if incident.open and not opened:
                 yield "opened", channel
@@ -56,14 +58,14 @@ class Teller:
                 yield "closed", channel
 
     def _told(self, incident: Incident, event: str, channel: str) -> Incident:
-        if channel == "hook":
+        if channel == HOOK:
             try:
                 answer = self.hook.call(incident, event)
             except HookError as error:
                 logger.warning("the hook failed for %s (%s): %s; tried again", incident.id, event, error)
                 return incident
             incident = replace(incident, answer=answer or incident.answer)
-        elif not self.notifier.tell(incident, event):
+        elif not self.notifier.tell(incident, event, int(channel.removeprefix(NOTIFY))):
             return incident
         logger.info("told %s that %s %s", channel, incident.id, event)
         return replace(incident, deliveries={**incident.deliveries, f"{event}:{channel}": self.clock().isoformat()})

@@ -208,8 +208,7 @@ class Watcher:
 
 def _named_in(column: str, important: Sequence[str]) -> bool:
     """Whether a feature is among the important ones, named `view__feature`, `view:feature` or by itself."""
-    view, _, feature = column.partition("__")
-    return bool({column, feature, f"{view}:{feature}"} & set(important))
+    return any(column == one.replace(":", "__", 1) or column.endswith(f"__{one}") for one in important)
 
 
 def _line(error: Exception) -> str:

@@ -182,7 +182,7 @@ def test_an_incident_is_told_once_and_when_it_has_healed(watched: Watched, tmp_p
     assert (kept.answer, kept.open, sorted(kept.deliveries)) == (
         "rolled back",
         False,
-        ["closed:hook", "closed:notify", "opened:hook", "opened:notify"],
+        ["closed:hook", "closed:notify1", "opened:hook", "opened:notify1"],
     )
 
 
@@ -209,6 +209,26 @@ def test_an_alert_that_cannot_be_sent_is_sent_later_and_no_secret_is_said(
     assert SECRET not in caplog.text.replace(f"/{SECRET} HTTP", "")
     assert SECRET not in repr(watcher._teller)
     assert "tried again" in caplog.text
+
+
+def test_an_address_that_is_away_has_nobody_told_twice(watched: Watched) -> None:
+    watched.spoil()
+    with webhook() as good, webhook() as away:
+        away.status = 500
+        watcher = watched.watcher(f"json://{away.address}/", f"json://{good.address}/")
+        for _ in range(4):
+            watched.minute()
+            watcher.round()
+        assert (len(good.posts), len(away.posts)) == (1, 0)
+        watched.mend()
+        for _ in range(2):
+            watched.minute()
+            watcher.round()
+        away.status = 200
+        watcher.round()
+        # One that opened and healed meanwhile is told in one go.
+        assert [title[:8] for title in away.titles()] == ["[FAIL] s", "[HEALED]"]
+        assert [title[:8] for title in good.titles()] == ["[FAIL] s", "[HEALED]"]
 
 
 def test_two_watches_of_one_log_count_nothing_twice(watched: Watched) -> None:

@@ -29,6 +29,7 @@ from skew_ext.watch.options import addresses, watch_options
 from skew_ext.watch.score import ScoreChange
 from skew_ext.watch.state import ServiceState
 from skew_ext.watch.summary import FeatureSummary, WindowSummary
+from skew_ext.watch.watcher import _named_in
 from skew_ext.watch.wording import body, title
 from tests.kit import HOUR, NOON
 from tests.watching import webhook
@@ -249,6 +250,14 @@ def test_drift_is_told_of_important_features_and_a_jump_apart() -> None:
     assert [one.cause for one in drift_sightings(trained, *slow, ["v__f"])] == [DRIFT]
     assert [one.cause for one in drift_sightings(trained, *sudden, ["v__f"])] == [JUMP]
     assert drift_sightings(trained, *slow, []) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [("v__f", True), ("f", True), ("v:f", True), ("v", False), ("w__f", False), ("g", False), ("_f", False)],
+)
+def test_a_feature_is_important_by_any_of_its_names(name: str, *, named: bool) -> None:
+    assert _named_in("v__f", [name]) is named
 
 
 def test_retraining_is_proposed_only_where_the_score_fell_and_nothing_is_broken() -> None:
