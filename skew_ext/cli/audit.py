@@ -37,6 +37,7 @@ _RANK = {"pass": 0, "warn": 1, "fail": 2}
 @click.option("--html", type=click.Path(), help="Write the report as a page.")
 @click.option("--json", "json_file", help="Write the report as JSON; - is standard output.")
 @click.option("--junit", help="Write the report as JUnit XML, for CI systems; - is standard output.")
+@click.option("--markdown", help="Write the report as Markdown, for a pull request; - is standard output.")
 @click.pass_obj
 def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> None:
     """Compare what was served with what training gets for the same keys and times, cell by cell, and say why.
@@ -49,11 +50,16 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
     The exit code is 0 where the verdict is better than --fail-on, 1 where it is not, and 2 where it could not run.
     """
     # Paths are the caller's: made absolute before the repo becomes the working folder.
-    html, json_file, junit_file, training = (
-        _absolute(options[name]) for name in ("html", "json_file", "junit", "training_set")
+    html, json_file, junit_file, markdown, training = (
+        _absolute(options[name]) for name in ("html", "json_file", "junit", "markdown", "training_set")
     )
-    if json_file == junit_file == STANDARD_OUTPUT:
-        msg = "--json and --junit cannot both be standard output: give one of them a file"
+    told = [
+        f"--{name}"
+        for name, file in zip(("json", "junit", "markdown"), (json_file, junit_file, markdown), strict=True)
+        if file == STANDARD_OUTPUT
+    ]
+    if len(told) > 1:
+        msg = f"{' and '.join(told[:2])} cannot both be standard output: give one of them a file"
         raise click.UsageError(msg)
     from skew_ext.auditor import SkewAuditor
     from skew_ext.baseline.duckdb_memory import without_duckdbs_progress
@@ -73,12 +79,14 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
             sample=options["sample"],
             progress=say,
         )
-    if STANDARD_OUTPUT not in (json_file, junit_file):
+    if not told:
         terminal.render(report, console())
     if json_file is not None:
         write_text(json_file, report.to_json())
     if junit_file is not None:
         write_text(junit_file, junit.dumps(report, options["fail_on"]))
+    if markdown is not None:
+        write_text(markdown, report.to_markdown())
     if html is not None:
         click.echo(f"report: {report.to_html(html)}", err=True)
     if _RANK[report.verdict] >= _RANK[options["fail_on"]]:

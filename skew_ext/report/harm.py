@@ -90,6 +90,21 @@ class Harm:
         return max(lags) if lags and self.first.cause == "stale_online" else None
 
     @property
+    def share(self) -> str:
+        """Say which share of the cells the findings concern, from the least to the most of them."""
+        if self.rates is None:
+            return words.NONE
+        low, high = (words.percent(rate) for rate in self.rates)
+        return f"{high} of cells" if low == high else f"{low} to {high} of cells"
+
+    @property
+    def story(self) -> str:
+        """Say why, how late at most, and from when to when; by design is not worth a time."""
+        late = f", up to {words.duration(self.lag)} late" if self.lag is not None else ""
+        when = f"; {words.span(*self.span)}" if self.span is not None and self.first.severity != "info" else ""
+        return self.why + late + when
+
+    @property
     def remedies(self) -> list[str]:
         """Every remedy once."""
         return list(dict.fromkeys(finding.remedy for finding in self.findings))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from skew_ext.model import AuditReport
-from skew_ext.report import as_json, frames, html, summary, words
+from skew_ext.report import as_json, frames, html, markdown, summary, words
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,6 +37,13 @@ class Report(AuditReport):
         # A value may hold a lone surrogate, which UTF-8 cannot: it is written as an escape, not an error.
         target.write_text(html.page(self), encoding="utf-8", errors="backslashreplace")
         return target
+
+    def to_markdown(self) -> str:
+        """Give the verdict, the findings and what was fine as GitHub-flavoured Markdown, for a pull request.
+
+        It stays below the 65,536 characters that GitHub takes as a comment; `to_json` has everything.
+        """
+        return markdown.dumps(self)
 
     def to_frames(self) -> dict[str, pd.DataFrame]:
         """Give the report as data frames: parity, causes, examples, findings, distribution and ttl."""

@@ -65,16 +65,7 @@ def _table(harms: list[Harm]) -> Table:
 def _cells(one: Harm) -> tuple[str, str, str, str]:
     severity = one.first.severity
     what = f"[{STYLES[severity]}]{severity.upper()}[/]\n{harmless(_broken(one.what))}"
-    late = f", up to {words.duration(one.lag)} late" if one.lag is not None else ""
-    when = f"; {words.span(*one.span)}" if one.span is not None and severity != "info" else ""
-    return what, _rate(one), harmless(one.why + late + when), harmless("; ".join(one.remedies))
-
-
-def _rate(one: Harm) -> str:
-    if one.rates is None:
-        return words.NONE
-    low, high = (words.percent(rate) for rate in one.rates)
-    return f"{high}\nof cells" if low == high else f"{low} to\n{high}\nof cells"
+    return what, one.share, harmless(one.story), harmless("; ".join(one.remedies))
 
 
 def _broken(what: str) -> str:

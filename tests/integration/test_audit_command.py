@@ -63,8 +63,9 @@ def skew(repo: Repo, monkeypatch: pytest.MonkeyPatch, *arguments: str, service: 
     return done
 
 
-def test_junit_json_and_page_in_one_run(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = skew(repo, monkeypatch, "--junit", "out/skew.xml", "--json", "out/skew.json", "--html", "skew.html")
+def test_junit_json_page_and_markdown_in_one_run(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = ("--junit", "out/skew.xml", "--json", "out/skew.json")
+    done = skew(repo, monkeypatch, *machines, "--html", "skew.html", "--markdown", "out/skew.md")
     assert done.exit_code == FINDINGS, done.output
     root = ET.parse(repo.path / "out/skew.xml").getroot()  # noqa: S314 - our own document
     assert int(root.get("failures") or 0) == 2
@@ -72,15 +73,18 @@ def test_junit_json_and_page_in_one_run(repo: Repo, monkeypatch: pytest.MonkeyPa
     assert failures == {"rating", "trips"}
     assert json.loads((repo.path / "out/skew.json").read_text())["verdict"] == "fail"
     assert (repo.path / "skew.html").is_file()
+    assert (repo.path / "out/skew.md").read_text().startswith("### FAIL: skew audit of <code>scoring</code>")
 
 
 def test_nothing_but_the_document_is_on_standard_output(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     done = skew(repo, monkeypatch, "--junit", "-")
     assert ET.fromstring(done.stdout).tag == "testsuites"  # noqa: S314 - our own document
     assert json.loads(skew(repo, monkeypatch, "--json", "-").stdout)["rows"] == 60
-    both = skew(repo, monkeypatch, "--json", "-", "--junit", "-")
-    assert (both.exit_code, both.stdout) == (COULD_NOT_RUN, "")
-    assert "cannot both be standard output" in both.stderr
+    assert skew(repo, monkeypatch, "--markdown", "-").stdout.startswith("### FAIL")
+    for other in ("--junit", "--markdown"):
+        both = skew(repo, monkeypatch, "--json", "-", other, "-")
+        assert (both.exit_code, both.stdout) == (COULD_NOT_RUN, "")
+        assert f"--json and {other} cannot both be standard output" in both.stderr
 
 
 def test_a_model_version_and_a_service_are_audited_alone(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
