@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from feast.protos.feast.types.Value_pb2 import Value
 
 _TIMESTAMP = pa.timestamp("s", tz="UTC")
+NOT_A_TIME = -(2**63)
+"""What Feast puts for a null time (its type_map.NULL_TIMESTAMP_INT_VALUE), and takes for one."""
 _SCALARS: dict[str, tuple[str, pa.DataType]] = {
     "BYTES": ("bytes", pa.binary()),
     "STRING": ("string", pa.string()),
@@ -88,12 +91,21 @@ def _is_null(value: Value) -> bool:
     return value.WhichOneof("val") in (None, "null_val")
 
 
+def nat_as_null(array: pa.Array) -> pa.Array:
+    """Give an array of whole seconds with null for NOT_A_TIME: a null that has been through pandas, and Feast's own."""
+    return pc.if_else(pc.equal(array.cast(pa.int64()), NOT_A_TIME), pa.scalar(None, array.type), array)
+
+
 def _plain(values: Sequence[Value], field: str, *, repeated: bool) -> Iterable[Any]:
+    null = NOT_A_TIME if field.startswith("unix_timestamp") else None
     value: Any  # the stubs want each field's name spelled out
     for value in values:
         if value.HasField(field):
             content = getattr(value, field)
-            yield list(content.val) if repeated else content
+            if repeated:
+                yield list(content.val) if null is None else [None if each == null else each for each in content.val]
+            else:
+                yield None if content == null else content
         elif _is_null(value):
             yield None
         else:

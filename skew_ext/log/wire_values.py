@@ -9,7 +9,7 @@ import pyarrow as pa
 from feast.protos.feast.types.Value_pb2 import Value
 
 from skew_ext.log.octets import Integers, items
-from skew_ext.log.values import UnexpectedValueError, arrow_type, field_of, to_arrow
+from skew_ext.log.values import UnexpectedValueError, arrow_type, field_of, nat_as_null, to_arrow
 from skew_ext.log.wire import MORE, IrregularError, Wire
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def _direct(wire: Wire, cells: Cells, value_type: str) -> pa.Array:
     if field in _FIXED:
         return _array(kind, _fixed(wire, starts, lengths, field), valid)
     if field in _VARINTS:
-        return _array(kind, _integers(wire, starts, lengths, field).astype(_VARINTS[field]), valid)
+        array = _array(kind, _integers(wire, starts, lengths, field).astype(_VARINTS[field]), valid)
+        return nat_as_null(array) if field == "unix_timestamp_val" else array
     if field == "bool_val":
         return _bools(wire, starts, lengths, valid)
     if field in _TEXTS:

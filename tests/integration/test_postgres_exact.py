@@ -14,10 +14,10 @@ from feast.protos.feast.types.Value_pb2 import Map, Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from skew_ext.errors import RefusedError
 from skew_ext.log.decode import Entry, decode
 from skew_ext.log.postgres import PostgresDestination
 from skew_ext.log.postgres_migrations import upgrade
-from skew_ext.log.postgres_session import PostgresError
 from skew_ext.log.query import LogQuery
 from skew_ext.schema import Column, LoggedFeature, LogSchema
 from skew_ext.serving.record import Record
@@ -217,7 +217,7 @@ def test_a_request_id_with_a_nul_is_found(log: PostgresDestination) -> None:
 def test_more_features_than_a_row_holds_is_an_error_that_says_so(log: PostgresDestination, features: int) -> None:
     schema = schema_of({f"f{number}": "INT64" for number in range(features)})
     table = served(schema, [{f"f{number}": Value(int64_val=1) for number in range(features)}])
-    with pytest.raises(PostgresError, match="has room for some 390 features; split the feature service"):
+    with pytest.raises(RefusedError, match="has room for some 390 features; split the feature service"):
         log.write(table, schema, "b")
 
 

@@ -33,7 +33,7 @@ ELEMENTS: dict[str, st.SearchStrategy[Any]] = {
     "BOOL": st.booleans(),
     "STRING": text,
     "BYTES": st.binary(max_size=300),
-    "UNIX_TIMESTAMP": int64 | st.integers(0, 2**33),
+    "UNIX_TIMESTAMP": int64 | st.integers(0, 2**33) | st.just(-(2**63)),
     "DECIMAL": st.decimals(allow_nan=False).map(str),
     "UUID": st.uuids().map(str),
     "TIME_UUID": st.uuids().map(str),

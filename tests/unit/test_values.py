@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from feast.protos.feast.types.Value_pb2 import Map, Null, Value
+from feast.protos.feast.types.Value_pb2 import Int64List, Map, Null, Value
 from feast.type_map import python_values_to_proto_values
 from feast.value_type import ValueType
 from hypothesis import given
@@ -103,3 +103,11 @@ def test_request_data_widens_only_where_nothing_is_lost() -> None:
         to_arrow([Value(int64_val=2**53 + 1)], "DOUBLE")
     with pytest.raises(UnexpectedValueError, match="string_val was served"):
         to_arrow([Value(string_val="3")], "INT64")
+
+
+def test_a_null_time_of_feasts_is_null() -> None:
+    null = -(2**63)
+    served = [Value(unix_timestamp_val=5), Value(unix_timestamp_val=null), Value()]
+    assert raw(to_arrow(served, "UNIX_TIMESTAMP"), "UNIX_TIMESTAMP") == [5, None, None]
+    listed = Value(unix_timestamp_list_val=Int64List(val=[1, null]))
+    assert raw(to_arrow([listed], "UNIX_TIMESTAMP_LIST"), "UNIX_TIMESTAMP_LIST") == [[1, None]]
