@@ -65,7 +65,5 @@ def _made(settings: SkewSettings, project: str) -> None:
     try:
         make_spool(settings, project)
     except OSError as error:
-        msg = (
-            f"the spool at {settings.spool} cannot be made ({error}): name a folder in skew.spool that can be written"
-        )
+        msg = f"the spool at {settings.spool} cannot be made ({error}): name a folder in skew.spool that can be written"
         raise SpoolError(msg) from None

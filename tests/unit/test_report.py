@@ -50,7 +50,9 @@ def finding(feature: str | None, cause: str | None, severity: Severity = "fail")
 
 def row(feature: str, verdict: Any = "pass", **statistics: Any) -> DistributionRow:
     """Give a numeric row."""
-    values = dict.fromkeys(["psi", "ks", "ks_p", "chi2", "chi2_p", "js", "wasserstein", "mean_z"]) | statistics
+    values: dict[str, Any] = (
+        dict.fromkeys(["psi", "ks", "ks_p", "chi2", "chi2_p", "js", "wasserstein", "mean_z"]) | statistics
+    )
     return DistributionRow(feature, "numeric", 1000, 900, **values, null_rate=(0.0, 0.25), verdict=verdict)
 
 
