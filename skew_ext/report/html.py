@@ -57,6 +57,7 @@ def _template() -> Template:
         "thresholds": remarks.of_thresholds,
         "basis": remarks.of_ttl,
         "staleness": plots.staleness,
+        "effect": plots.effect,
         "opening": _opening,  # jinja's own capitalize makes "TTL" into "ttl"
     }
     return environment.get_template("template.html.j2")

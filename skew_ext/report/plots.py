@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from skew_ext.model import ViewTtl
+from skew_ext.model import DistributionRow, ViewTtl
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,24 @@ class Staleness:
     box: tuple[float, float]
     median: float
     ttl: float | None
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How far a distribution moved: the length of its PSI's bar, and where the thresholds stand that it is set to."""
+
+    length: float
+    watch: float
+    act: float
+
+
+def effect(row: DistributionRow, thresholds: dict[str, dict[str, float]]) -> Effect | None:
+    """Place a row's PSI against the thresholds that judged it, `psi_act` in the middle; None where either is absent."""
+    limits = thresholds.get(row.feature) or thresholds.get("default") or {}
+    watch, act = limits.get("psi_watch"), limits.get("psi_act")
+    if row.psi is None or math.isnan(row.psi) or watch is None or not act:
+        return None
+    return Effect(min(50 * row.psi / act, 100.0), 50 * watch / act, 50.0)
 
 
 def staleness(view: ViewTtl) -> Staleness | None:

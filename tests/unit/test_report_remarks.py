@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.unit.test_report import CLEAN, HOSTILE, START, finding, report, row
 from tests.unit.test_report_views import printed
 
 NAMES = ("p1", "p5", "p25", "p50", "p75", "p95", "p99")
+LIMITS = {"default": {"psi_watch": 0.1, "psi_act": 0.2}}
 IMPACT = Impact(
     threshold=0.5,
     rows=1000,
@@ -46,7 +48,7 @@ def changed(**changes: Any) -> Report:
     moved = row(
         "trip__km", "act", psi=0.4, change="sudden", since=START, out_of_range=0.25, unseen=0.0, constant=(False, True)
     )
-    told = Distribution([moved], [], {"default": {"psi_watch": 0.1}, HOSTILE: {"psi_watch": 0.3}})
+    told = Distribution([moved], [], {**LIMITS, HOSTILE: {"psi_watch": 0.3}})
     return report(**{"impact": IMPACT, "ttl": [TTL], "distribution": told} | changes)
 
 
@@ -150,3 +152,20 @@ def test_findings_about_the_baseline_say_so() -> None:
         "The whole audit",
         "The baseline",
     ]
+
+
+@pytest.mark.parametrize(
+    ("psi", "feature", "length"),
+    [(0.0, "v__a", 0.0), (0.1, "v__a", 25.0), (0.2, "v__a", 50.0), (9.0, "v__a", 100.0), (0.2, "v__own", 10.0)],
+)
+def test_effect_is_set_against_the_thresholds_that_judged_it(psi: float, feature: str, length: float) -> None:
+    """A feature's own before the default ones; what is far over them ends at the edge."""
+    plot = plots.effect(row(feature, psi=psi), {**LIMITS, "v__own": {"psi_watch": 0.3, "psi_act": 1.0}})
+    assert plot is not None
+    assert [plot.length, plot.watch, plot.act] == pytest.approx([length, 15.0 if feature == "v__own" else 25.0, 50.0])
+
+
+@pytest.mark.parametrize(("psi", "limits"), [(None, LIMITS), (math.nan, LIMITS), (0.1, {})])
+def test_no_effect_is_drawn_without_a_psi_or_thresholds(psi: float | None, limits: dict[str, dict[str, float]]) -> None:
+    """A feature whose kind has no PSI, and a report of an older audit."""
+    assert plots.effect(row("v__a", psi=psi), limits) is None
