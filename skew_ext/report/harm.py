@@ -99,9 +99,10 @@ class Harm:
 
     @property
     def story(self) -> str:
-        """Say why, how late at most, and from when to when; by design is not worth a time."""
+        """Say why, how late at most, and from when to when: not of what is by design, nor twice what a message says."""
         late = f", up to {words.duration(self.lag)} late" if self.lag is not None else ""
-        when = f"; {words.span(*self.span)}" if self.span is not None and self.first.severity != "info" else ""
+        told = self.span if self.first.cause is not None and self.first.severity != "info" else None
+        when = f"; {words.span(*told)}" if told is not None else ""
         return self.why + late + when
 
     @property

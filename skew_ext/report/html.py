@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections import Counter
 from functools import cache
 from importlib.resources import files
@@ -18,6 +19,7 @@ MOST_EXAMPLES = 10
 MOST_OF_ALL = 400
 """So many examples fit a page that can be mailed, whatever the number of features; each keeps at least three."""
 URGENCY = ("act", "watch", "too_few", "pass")
+_QUOTED = re.compile(r"`([^`]+)`")
 LABELS = {"pass": "Pass", "warn": "Warn", "fail": "Fail", "info": "Info"}
 
 
@@ -58,6 +60,7 @@ def _template() -> Template:
         "basis": remarks.of_ttl,
         "staleness": plots.staleness,
         "effect": plots.effect,
+        "prose": _prose,
         "opening": _opening,  # jinja's own capitalize makes "TTL" into "ttl"
     }
     return environment.get_template("template.html.j2")
@@ -109,7 +112,12 @@ def _breakable(name: str) -> Markup:
 
 def _opening(text: str) -> str:
     """Begin with a capital, as a sentence does, unless it begins with a name such as trip__km."""
-    return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].rstrip(",:;").isalpha() else text
+
+
+def _prose(text: str) -> Markup:
+    """Escape a message, and set as code what stands in it between backticks."""
+    return Markup(_QUOTED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped right here
 
 
 def _bars(report: AuditReport) -> list[dict[str, Any]]:

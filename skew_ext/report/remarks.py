@@ -38,7 +38,7 @@ def of_thresholds(values: dict[str, float]) -> str:
 
 def of_ttl(advice: TtlAdvice) -> str:
     """Say the quantiles that a TTL is advised from."""
-    told = {"Between a key's events": advice.gap, "From event to arrival": advice.arrival}
+    told = {"between a key's events": advice.gap, "from event to arrival": advice.arrival}
     return "; ".join(
         f"{name}: {', '.join(f'{quantile} {words.duration(value)}' for quantile, value in values.items())}"
         for name, values in told.items()
@@ -49,6 +49,8 @@ def of_ttl(advice: TtlAdvice) -> str:
 def _change(row: DistributionRow) -> str:
     if row.change is None:
         return ""
+    if row.since is not None and row.until is not None:
+        return f"{row.change}, {words.span(row.since, row.until)}"
     since = f" since {words.moment(row.since)}" if row.since is not None else ""
     until = f" until {words.moment(row.until)}" if row.until is not None else ""
     return f"{row.change}{since}{until}"

@@ -6,6 +6,7 @@ import dataclasses
 import html
 import math
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,17 @@ def test_remarks_of_embeddings_and_of_what_was_not_judged() -> None:
         *("1.00% of another dimension", "cosine distance 0.5", "norm ratio 2", "KS known to 0.004", "too few rows"),
     ]
     assert remarks.of_distribution(row("v__a", ks_error=0.0)) == []
+    gone = row("v__a", change="sudden", since=START, until=START + timedelta(hours=2))
+    assert remarks.of_distribution(gone) == ["sudden, 2026-03-01 00:00 to 02:00 UTC"]
+
+
+def test_what_stands_in_backticks_is_code_and_nothing_else_is(tmp_path: Path) -> None:
+    """A remedy's command is set as one; markup between backticks is still text."""
+    told = dataclasses.replace(
+        finding(None, None), remedy="run, if need be, `feast materialize`, `<b>x</b>` or `", message="a"
+    )
+    source = report(findings=[told]).to_html(tmp_path / "r.html").read_text("utf-8")
+    assert "Run, if need be, <code>feast materialize</code>, <code>&lt;b&gt;x&lt;/b&gt;</code> or `" in source
 
 
 def test_page_tells_the_ttl_advised_and_why(tmp_path: Path) -> None:
@@ -116,7 +128,7 @@ def test_page_tells_the_ttl_advised_and_why(tmp_path: Path) -> None:
     text = page(changed(), tmp_path)
     assert "3 0.30%" in text
     assert "driver 2 h 3 h 10 min Events come within an hour" in text
-    assert "Between a key's events: p50 10 min, p95 1 h; From event to arrival: p99 1 min" in text
+    assert "Between a key's events: p50 10 min, p95 1 h; from event to arrival: p99 1 min" in text
     assert "p1 0 s p99 2 h 30 min" in text
 
 
