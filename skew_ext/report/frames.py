@@ -8,7 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from skew_ext.model import AuditReport, DistributionRow, Example, FeatureParity, Finding, Lag, ViewTtl
+from skew_ext.model import (
+    AuditReport,
+    DistributionRow,
+    Example,
+    FeatureParity,
+    Finding,
+    Impact,
+    Lag,
+    ScoreChange,
+    ViewTtl,
+)
 
 LAGS = ("p50", "p95", "max")
 PARITY = [
@@ -23,14 +33,20 @@ DISTRIBUTION = [
     *(field.name for field in fields(DistributionRow) if field.name not in ("null_rate", "constant")),
     *("null_rate_reference", "null_rate_served", "constant_reference", "constant_served"),
 ]
-TTL = ["view", "ttl_seconds", "rows", "served_past_ttl", *(f"staleness_{name}" for name in LAGS)]
+TTL = [
+    *("view", "ttl_seconds", "rows", "served_past_ttl", "share_past_ttl"),
+    *(f"staleness_{name}" for name in LAGS),
+    *("recommended_ttl", "recommended_materialize_every"),
+]
+IMPACT = ["of", *(field.name for field in fields(ScoreChange))]
 
 
 def frames(report: AuditReport) -> dict[str, pd.DataFrame]:
     """Give the report's tables by name; every column is there however little was found.
 
     `causes.share` is of the cells compared. `distribution.question` is "skew" or "drift". `ttl` has, beside its own
-    columns, one for each cell of the matrix. Lag and staleness are in seconds; times are datetimes in UTC.
+    columns, one for each cell of the matrix and for each quantile of the staleness. `impact.of` is "all", "cause" or
+    "feature". Lag, staleness and TTLs are in seconds; times are datetimes in UTC.
     """
     features = report.parity.features
     return {
@@ -39,7 +55,8 @@ def frames(report: AuditReport) -> dict[str, pd.DataFrame]:
         "examples": _frame((row for one in features for row in _examples(one)), EXAMPLES),
         "findings": _frame(map(asdict, report.findings), FINDINGS),
         "distribution": _frame(_distribution(report), DISTRIBUTION),
-        "ttl": _frame(map(_ttl, report.ttl), TTL + sorted({cell for one in report.ttl for cell in one.matrix})),
+        "ttl": _frame(map(_ttl, report.ttl), TTL + _ttl_more(report.ttl)),
+        "impact": _frame(_impact(report.impact), IMPACT),
     }
 
 
@@ -73,7 +90,29 @@ def _distribution(report: AuditReport) -> Iterable[dict[str, Any]]:
 
 
 def _ttl(one: ViewTtl) -> dict[str, Any]:
-    return {**vars(one), **one.matrix, **_lag("staleness", one.staleness_seconds)}
+    advice = one.recommended
+    return {
+        **vars(one),
+        **one.matrix,
+        **{f"staleness_{name}": seconds for name, seconds in one.staleness_quantiles.items()},
+        **_lag("staleness", one.staleness_seconds),
+        "recommended_ttl": getattr(advice, "ttl", None),
+        "recommended_materialize_every": getattr(advice, "materialize_every", None),
+    }
+
+
+def _ttl_more(views: list[ViewTtl]) -> list[str]:
+    """Give the columns that only the views at hand have, the cells of the matrix first."""
+    names = dict.fromkeys(f"staleness_{name}" for one in views for name in one.staleness_quantiles)
+    return [*sorted({cell for one in views for cell in one.matrix}), *(name for name in names if name not in TTL)]
+
+
+def _impact(impact: Impact | None) -> Iterable[dict[str, Any]]:
+    """Give a row for everything together, for each cause and for each feature; none where nothing was scored."""
+    if impact is None or impact.error is not None:
+        return []
+    told = [("all", [impact.overall]), ("cause", impact.by_cause), ("feature", impact.by_feature)]
+    return ({"of": of, **vars(one)} for of, changes in told for one in changes)
 
 
 def _lag(prefix: str, lag: Lag | None) -> dict[str, float | None]:

@@ -46,7 +46,7 @@ class Report(AuditReport):
         return markdown.dumps(self)
 
     def to_frames(self) -> dict[str, pd.DataFrame]:
-        """Give the report as data frames: parity, causes, examples, findings, distribution and ttl."""
+        """Give the report as data frames: parity, causes, examples, findings, distribution, ttl and impact."""
         return frames.frames(self)
 
     def __repr__(self) -> str:

@@ -30,7 +30,7 @@ from skew_ext.report.harm import harms
 
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
 HOSTILE = "<script>alert(1)</script>[bold]x[/bold]"
-FRAMES = {"parity", "causes", "examples", "findings", "distribution", "ttl"}
+FRAMES = {"parity", "causes", "examples", "findings", "distribution", "ttl", "impact"}
 
 
 def parity(feature: str, causes: dict[str, int], *, examples: int = 0, lag: Lag | None = None) -> FeatureParity:

@@ -181,3 +181,18 @@ def test_effect_is_set_against_the_thresholds_that_judged_it(psi: float, feature
 def test_no_effect_is_drawn_without_a_psi_or_thresholds(psi: float | None, limits: dict[str, dict[str, float]]) -> None:
     """A feature whose kind has no PSI, and a report of an older audit."""
     assert plots.effect(row("v__a", psi=psi), limits) is None
+
+
+def test_frames_hold_decisions_and_advice() -> None:
+    """A row for all, for each cause and for each feature; quantiles and advice beside the TTL; none where none."""
+    tables = changed().to_frames()
+    impact = tables["impact"]
+    assert list(impact["of"]) == ["all", "cause", "cause", "feature"]
+    assert list(impact["what"]) == ["", "rescaled", "stale_online", f"trip__{HOSTILE}"]
+    assert list(impact["flipped"]) == [120, 100, 30, 100]
+    view = tables["ttl"].iloc[0]
+    assert (view["staleness_p1"], view["staleness_p25"], view["staleness_p99"]) == (0.0, 60.0, 9000.0)
+    assert (view["recommended_ttl"], view["recommended_materialize_every"]) == (10_800.0, 600.0)
+    assert view["share_past_ttl"] == 0.003
+    failed = changed(impact=dataclasses.replace(IMPACT, error="it raised"))
+    assert len(failed.to_frames()["impact"]) == len(report().to_frames()["impact"]) == 0
