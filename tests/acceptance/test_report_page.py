@@ -222,3 +222,14 @@ def test_page_prints_with_its_closed_parts(opened: Opened, file: Path) -> None:
     page.emulate_media(media="print")
     assert example.evaluate("one => one.checkVisibility({contentVisibilityAuto: true}) && one.offsetHeight > 0")
     assert shown(page, ".filters fieldset") == []
+
+
+def test_page_in_a_notebook_filters_inside_its_frame(opened: Opened) -> None:
+    """In the sandboxed frame that a notebook shows, where no script may run."""
+    opened.page.set_content(changed()._repr_html_())
+    frame = opened.page.frame_locator("iframe")
+    assert frame.locator(".finding.fail").first.is_visible()
+    frame.locator("#show-fail").uncheck()
+    assert not frame.locator(".finding.fail").first.is_visible()
+    assert frame.locator(".finding.warn").first.is_visible()
+    assert opened.complaints == []
