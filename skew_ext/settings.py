@@ -46,7 +46,7 @@ class PostgresSettings(_Strict):
 
     type: Literal["postgres"] = "postgres"
     dsn_env: str = Field(default="DATABASE_URL", pattern="^[A-Za-z_][A-Za-z0-9_]*$")
-    schema_name: str = Field(default="skew", alias="schema", min_length=1, max_length=63)
+    schema_name: str = Field(default="skew", alias="schema", min_length=1, max_length=63, pattern="^[^%]*$")
     project: str = ""
     keep_days: int | None = Field(default=None, ge=1)
 

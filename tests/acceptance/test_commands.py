@@ -116,6 +116,7 @@ def test_stats_are_the_conservation_law(repo: Repo) -> None:
         "in_spool": 0,
         "conflicts": 0,
         "pruned": {},
+        "transform_mismatches": {},
         "unaccounted": 0,
     }
 
