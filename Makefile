@@ -8,6 +8,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PINS := pyproject.toml constraints.txt
+CHROMIUMS := chromium chromium-browser google-chrome google-chrome-stable
 SUPPORTED = import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 
 .PHONY: demo test lint docs clean constraints
@@ -17,6 +18,7 @@ demo: $(VENV)/demo.stamp
 	@$(BIN)/skew demo $(ARGS)
 
 test: $(VENV)/dev.stamp
+	@$(browser)
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/dev.stamp
@@ -41,6 +43,12 @@ $(VENV)/demo.stamp: $(PINS) | $(VENV)/bin/pip
 $(VENV)/dev.stamp: $(PINS) | $(VENV)/bin/pip
 	$(call install,dev)
 	@touch $@ $(VENV)/demo.stamp
+
+# The tests of the report's page need a Chromium: the machine's, or else the one that Playwright downloads, once.
+define browser
+for program in $(CHROMIUMS); do command -v $$program > /dev/null && exit 0; done; \
+test -n "$$SKEW_TEST_CHROMIUM" || $(BIN)/playwright install --only-shell chromium
+endef
 
 define install
 @echo "Installing skew-ext[$(1)] into $(VENV)"

