@@ -43,6 +43,7 @@ def third(x):
 def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)  # Feast names a repo's modules by their way from the working folder
     config = {
         "project": "planned",
         "provider": "local",
@@ -60,7 +61,7 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def feast(repo: Path, *arguments: str) -> str:
     """Run Feast's command as a new process would: with the repo's modules not yet imported."""
-    for name in [name for name in sys.modules if name.startswith("planned_") or name == "views"]:
+    for name in [name for name in sys.modules if name.rpartition(".")[2].startswith(("planned_", "views"))]:
         del sys.modules[name]
     ran = CliRunner().invoke(cli, ["--chdir", str(repo), *arguments], catch_exceptions=False)
     assert ran.exit_code == 0, ran.output
