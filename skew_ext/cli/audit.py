@@ -79,8 +79,6 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
             sample=options["sample"],
             progress=say,
         )
-    if not told:
-        terminal.render(report, console())
     if json_file is not None:
         write_text(json_file, report.to_json())
     if junit_file is not None:
@@ -89,6 +87,8 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
         write_text(markdown, report.to_markdown())
     if html is not None:
         click.echo(f"report: {report.to_html(html)}", err=True)
+    if not told:
+        terminal.render(report, console())  # last: who reads only its beginning gets the files all the same
     if _RANK[report.verdict] >= _RANK[options["fail_on"]]:
         raise SystemExit(EXIT_FINDINGS)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,9 +64,7 @@ def leakage(repo: Repo, /, *, file: Path, features: tuple[str, ...], **options: 
         raise TrainingSetError("--feature and --feature-service both name features: give one of them")
     training = read_file(path, "the training set")
     asked = None if entity_rows is None else read_file(entity_rows, "the entity rows")
-    with _progress() as say, warnings.catch_warnings():
-        if not sys.warnoptions:
-            warnings.simplefilter("ignore")  # Feast, once imported, has told Python to show some again
+    with _progress() as say:
         report = check_leakage(
             training,
             repo.store(),

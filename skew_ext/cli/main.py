@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from skew_ext.cli.incidents import incidents
 from skew_ext.cli.leakage import leakage
 from skew_ext.cli.lint import lint
 from skew_ext.cli.log import log
+from skew_ext.cli.output import without_warnings
 from skew_ext.cli.repo import Repo
 from skew_ext.cli.ship import ship
 from skew_ext.cli.transforms import transforms
@@ -61,8 +60,7 @@ def cli(ctx: click.Context, chdir: Path | None, feature_store_yaml: Path | None)
     # Feast's SQLite store reads event times in the process's own time zone; here it is always UTC.
     os.environ["TZ"] = "UTC"
     time.tzset()
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
+    without_warnings()
     ctx.obj = Repo(chdir or Path.cwd(), feature_store_yaml)
 
 

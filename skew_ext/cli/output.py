@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,15 @@ class Sample(click.ParamType["int | float"]):
         if not (0 < sample <= 1 if isinstance(sample, float) else sample >= 1):
             self.fail(f"{value!r} is no sample: write rows (100000) or a share of the keys (0.1, 10%)", param, ctx)
         return sample
+
+
+def without_warnings() -> None:
+    """Show no warnings of libraries to the user of a command, unless Python was told to.
+
+    Once at the start and once when Feast is imported: on its import it has Python show some again.
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 def write_text(target: str, text: str) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skew_ext.cli.output import without_warnings
+
 if TYPE_CHECKING:
     from feast import FeatureStore
 
@@ -32,6 +34,7 @@ class Repo:
         os.chdir(self.path)
         if str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))
+        without_warnings()
         return open_store(Path.cwd(), self.yaml)
 
     def settings(self) -> SkewSettings:
