@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from click.testing import CliRunner
-from feast.cli.cli import cli
+
+from tests.flights import run
 
 VIEWS = """
 from feast import Entity, FeatureView, Field, FileSource, RequestSource, ValueType
@@ -40,10 +39,7 @@ def third(x):
 
 
 @pytest.fixture
-def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.chdir(tmp_path)  # Feast names a repo's modules by their way from the working folder
+def repo(tmp_path: Path) -> Path:
     config = {
         "project": "planned",
         "provider": "local",
@@ -60,12 +56,8 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def feast(repo: Path, *arguments: str) -> str:
-    """Run Feast's command as a new process would: with the repo's modules not yet imported."""
-    for name in [name for name in sys.modules if name.rpartition(".")[2].startswith(("planned_", "views"))]:
-        del sys.modules[name]
-    ran = CliRunner().invoke(cli, ["--chdir", str(repo), *arguments], catch_exceptions=False)
-    assert ran.exit_code == 0, ran.output
-    return ran.output
+    """Run Feast's command in the repo; no bytecode is kept, since an edit within its second would not show."""
+    return run(repo, "feast", *arguments, PYTHONDONTWRITEBYTECODE="1")
 
 
 def edit(file: Path, old: str, new: str) -> None:
