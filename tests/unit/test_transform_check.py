@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import math
+import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from skew_ext.errors import TransformError
 from skew_ext.transform.checking import CODES, Checked, check_transform, find_transforms, need_tools
 from skew_ext.transform.checking.findings import Finding
 from skew_ext.transform.checking.telling import finding_lines
+from skew_ext.transform.checking.watching import Watcher
 
 LIBRARY = """
 import datetime as dt
@@ -195,6 +198,27 @@ def test_impurity_is_named(checked: dict[str, Checked], name: str) -> None:
 def test_smallest_input_is_shown(checked: dict[str, Checked], name: str) -> None:
     (finding,) = checked[name].findings
     assert repr(finding.example) == repr(SMALLEST[name])
+
+
+def test_what_the_collector_and_other_threads_do_is_no_finding(library: Path) -> None:
+    contract = find_transforms(str(library))[0]
+    stranger: dict[str, Any] = {"__name__": "stranger"}
+    source = "import time\nclass Client:\n    def __init__(self): self.me = self\n    def __del__(self): time.time()"
+    exec(source, stranger)  # noqa: S102 - a module's own code, as the collector would run a client's
+    watcher, thresholds = Watcher(contract), gc.get_threshold()
+
+    def compute() -> None:
+        gc.set_threshold(1)
+        for _ in range(10):
+            stranger["Client"]()
+
+    drawn = iter([True, False, True])
+    try:
+        watcher.run(compute)
+    finally:
+        gc.set_threshold(*thresholds)
+    watcher.run(lambda: random.random() if next(drawn) else None)  # noqa: S311 - what another thread does
+    assert watcher.findings == []
 
 
 def test_same_check_twice_finds_the_same(library: Path, checked: dict[str, Checked]) -> None:

@@ -6,6 +6,7 @@ the random generators and of everything that the fingerprint covers are compared
 
 from __future__ import annotations
 
+import gc
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -40,6 +41,10 @@ _MODULES: Final = {
 }
 
 
+_DRAWS: Final = 3
+"""So many runs in a row have to draw before it is the transform that does: other threads may draw as well."""
+
+
 class Watcher:
     """Watches runs of one transform; `findings` is what they did."""
 
@@ -54,10 +59,7 @@ class Watcher:
 
     def run(self, compute: Callable[[], object]) -> None:
         """Run a computation of the transform, watched. What it raises, the comparison of paths finds and shows."""
-        before = (random.getstate(), _numpy_state())
-        with suppress(Exception), _profiled(self._event):
-            compute()
-        if (random.getstate(), _numpy_state()) != before:
+        if all(self._draws(compute) for _ in range(_DRAWS)):
             self._add("random", "it draws from the global random generator", "")
 
     def compare(self) -> None:
@@ -66,6 +68,12 @@ class Watcher:
         for change in changes(self._contract.manifest, now):
             old_new = " became ".join(line[1:] for line in change.lines[:2])
             self._add("mutable_global", f"running it changed {change.where}: {old_new}", "")
+
+    def _draws(self, compute: Callable[[], object]) -> bool:
+        before = (random.getstate(), _numpy_state())
+        with suppress(Exception), _profiled(self._event):
+            compute()
+        return (random.getstate(), _numpy_state()) != before
 
     def _event(self, frame: FrameType, event: str, argument: Any) -> None:
         if event == "c_call":
@@ -119,9 +127,13 @@ def _numpy_state() -> tuple[Any, ...]:
 
 @contextmanager
 def _profiled(event: Callable[[FrameType, str, Any], None]) -> Iterator[None]:
-    before = sys.getprofile()
+    before, collecting = sys.getprofile(), gc.isenabled()
+    # The collector runs the finalizers of anybody's objects here: a client that closes its socket, say.
+    gc.disable()
     sys.setprofile(event)
     try:
         yield
     finally:
         sys.setprofile(before)
+        if collecting:
+            gc.enable()
