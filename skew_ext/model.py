@@ -39,6 +39,24 @@ class Lag:
 
 
 @dataclass(frozen=True)
+class OverTime:
+    """One feature's cells by when they were served, in stretches of `step_seconds` from `start` on.
+
+    The first and the last stretch may reach beyond the window. `causes` counts the differing cells of each cause.
+    """
+
+    start: datetime
+    step_seconds: int
+    compared: list[int]
+    causes: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def mismatched(self) -> list[int]:
+        """The differing cells of each stretch, whatever their cause."""
+        return [sum(cells) for cells in zip(*self.causes.values(), strict=True)] or [0] * len(self.compared)
+
+
+@dataclass(frozen=True)
 class FeatureParity:
     """Served against baseline for one feature. `ci95` is the Wilson interval of `rate`.
 
@@ -57,6 +75,7 @@ class FeatureParity:
     causes: dict[str, int] = field(default_factory=dict)
     lag: Lag | None = None
     examples: list[Example] = field(default_factory=list)
+    over_time: OverTime | None = None
 
 
 @dataclass(frozen=True)

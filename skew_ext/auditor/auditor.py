@@ -18,6 +18,7 @@ from skew_ext.audit.findings import (
     verdict_of,
 )
 from skew_ext.audit.impact import DEFAULT_THRESHOLD, ImpactCounts, Model
+from skew_ext.audit.over_time import Stretches
 from skew_ext.audit.thresholds import limits_of
 from skew_ext.audit.ttl import ttl_findings
 from skew_ext.audit.ttl_advice import ttl_advice
@@ -141,7 +142,8 @@ class SkewAuditor:
         compared, notes = most_important(columns, importance, top_k)
         log = WindowLog(self._store, views, window, sample)
         impact = None if model is None else ImpactCounts(model, threshold)
-        with closing(FirstPass(self._store, service, views)) as passed, bounded_duckdb(self._store):
+        stretches = Stretches.of(window.start, window.end)
+        with closing(FirstPass(self._store, service, views, stretches)) as passed, bounded_duckdb(self._store):
             passed.run(log.parts(), say)
             log.require(passed.rows, [name for counts in passed.counts for name in counts.logged])
             say("explaining what differs, and distributions")
@@ -212,6 +214,8 @@ class SkewAuditor:
         for counts in passed.counts:
             result = ViewAudit(self._store, counts.plan, rows, baseline).run()
             judged += result.judged
+            for one in result.judged:
+                counts.over_time.differing(one.feature, one.cells.served_at, one.causes)
             for parity, context in zip(result.parities, result.contexts, strict=True):
                 explained[parity.feature].parities.append(parity)
                 explained[parity.feature].contexts.append(context)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from skew_ext.audit.causes.cells import NO_TIME
 from skew_ext.audit.cells import compare, plain
+from skew_ext.audit.over_time import CellsOverTime
 from skew_ext.audit.ttl import TtlCounts
 from skew_ext.auditor.served import FirstServed
 from skew_ext.baseline.evidence import microseconds, unordered
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from skew_ext.audit.over_time import Stretches
     from skew_ext.baseline.plan import ViewPlan
 
     Mask = npt.NDArray[np.bool_]
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
 class ViewCounts:
     """Counts of one view, added to part by part."""
 
-    def __init__(self, plan: ViewPlan) -> None:
+    def __init__(self, plan: ViewPlan, stretches: Stretches) -> None:
         self.plan = plan
+        self.over_time = CellsOverTime(stretches)
         self.compared: Counter[str] = Counter()
         self.mismatched: Counter[str] = Counter()
         self.within_rounding: Counter[str] = Counter()
@@ -53,6 +56,7 @@ class ViewCounts:
         features = [name for name in features if self.plan.column(name) in log.column_names]
         different = np.zeros(log.num_rows, dtype=bool)
         given = {name: asked(log[self.plan.column(name) + STATUS_SUFFIX]) for name in features}
+        self.over_time.part(microseconds(log[LOG_TIMESTAMP]))
         for name in features:
             different |= self._compare(name, given[name], log, baseline)
         if self.ttl is not None and features:
@@ -68,6 +72,7 @@ class ViewCounts:
         different = np.zeros(log.num_rows, dtype=bool)
         different[given] = compared.different
         self.compared[name] += len(served)
+        self.over_time.compared(column, given)
         self.mismatched[name] += int(different.sum())
         self.within_rounding[name] += int(compared.rounding.sum())
         return different

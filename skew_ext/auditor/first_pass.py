@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from feast import FeatureService, FeatureStore
 
+    from skew_ext.audit.over_time import Stretches
     from skew_ext.baseline.plan import ViewPlan
 
 EXPLAINED_CELLS = 2_000_000
@@ -32,10 +33,12 @@ DISTRIBUTION_CELLS = 8_000_000
 class FirstPass:
     """Takes the log part by part (`run`). Its temporary files (of rows that differ) are there until it is closed."""
 
-    def __init__(self, store: FeatureStore, service: FeatureService, views: Sequence[ViewPlan]) -> None:
+    def __init__(
+        self, store: FeatureStore, service: FeatureService, views: Sequence[ViewPlan], stretches: Stretches
+    ) -> None:
         features = max(sum(len(view.features) for view in views), 1)
         self.rows = 0
-        self.counts = [ViewCounts(view) for view in views]
+        self.counts = [ViewCounts(view, stretches) for view in views]
         self.baseline = Baseline(columns={})
         self.sample = EvenSample(DISTRIBUTION_CELLS // features)
         self._differing = DifferingRows(EXPLAINED_CELLS // features)

@@ -49,6 +49,7 @@ class Explained:
             causes=dict(causes),
             lag=_lag(self.parities),
             examples=_examples(self.parities),
+            over_time=counts.over_time.of(counts.plan.column(name)),
         )
 
     def context(self) -> FeatureContext:

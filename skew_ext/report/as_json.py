@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from skew_ext.clock import as_utc
-from skew_ext.model import AuditReport, FeatureParity, ViewTtl
+from skew_ext.model import AuditReport, FeatureParity, OverTime, ViewTtl
 
 SCHEMA = 1
 
@@ -57,8 +57,13 @@ def _feature(one: FeatureParity) -> dict[str, Any]:
         "within_rounding": one.within_rounding,
         "errors": {"largest": one.largest_error, "median": one.median_error},
         "lag": one.lag,
+        "over_time": None if one.over_time is None else _over_time(one.over_time),
         "examples": one.examples,
     }
+
+
+def _over_time(one: OverTime) -> dict[str, Any]:
+    return {**vars(one), "mismatched": one.mismatched}
 
 
 def _ttl(one: ViewTtl) -> dict[str, Any]:
