@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from skew_ext.model import AuditReport, FeatureParity, Finding
 from skew_ext.report import words
+from skew_ext.report.course import Course
 
 SEVERITIES = ("fail", "warn", "info")
 NAMES_SHOWN = 3
@@ -61,6 +63,19 @@ class Harm:
         until = [one.until for one in self.findings if one.until is not None]
         return (min(since), max(until)) if since and until else None
 
+    @cached_property
+    def course(self) -> Course | None:
+        """The cells that the findings concern over the time of the window; None where they are not about cells."""
+        cause = self.first.cause
+        return Course.of((one.over_time for one in self.parities), [cause]) if cause and self.extents else None
+
+    @property
+    def when(self) -> str:
+        """Say since when and until when what the findings are about was served; nothing where that is not known."""
+        if self.span is None:
+            return ""
+        return words.span(*self.span) if self.course is None else self.course.when(*self.span)
+
     @property
     def what(self) -> str:
         """Name what differs: a feature, or a view and the first few of its features."""
@@ -101,9 +116,8 @@ class Harm:
     def story(self) -> str:
         """Say why, how late at most, and from when to when: not of what is by design, nor twice what a message says."""
         late = f", up to {words.duration(self.lag)} late" if self.lag is not None else ""
-        told = self.span if self.first.cause is not None and self.first.severity != "info" else None
-        when = f"; {words.span(*told)}" if told is not None else ""
-        return self.why + late + when
+        told = self.when if self.first.cause is not None and self.first.severity != "info" else ""
+        return self.why + late + (f"; {told}" if told else "")
 
     @property
     def remedies(self) -> list[str]:

@@ -6,6 +6,7 @@ from collections import Counter
 
 from skew_ext.model import AuditReport, DistributionRow, FeatureParity
 from skew_ext.report import remarks, words
+from skew_ext.report.course import Course
 
 
 def causes(report: AuditReport) -> list[tuple[str, int]]:
@@ -37,7 +38,17 @@ def _mostly(report: AuditReport) -> str:
         return ""
     cause, cells = ranked[0]
     meaning = words.CAUSES.get(cause, cause)
-    return f": {meaning}" if cells == report.parity.mismatched else f", most often because {meaning}"
+    mostly = f": {meaning}" if cells == report.parity.mismatched else f", most often because {meaning}"
+    return mostly + _when(report, cause)
+
+
+def _when(report: AuditReport, cause: str) -> str:
+    """Say when the cells of a cause were served, over all features; nothing of what is by design."""
+    broken = [one for one in report.findings if one.cause == cause and one.severity != "info"]
+    since = [one.since for one in broken if one.since is not None]
+    until = [one.until for one in broken if one.until is not None]
+    course = Course.of((one.over_time for one in report.parity.features if cause in one.causes), [cause])
+    return f", {course.when(min(since), max(until))}" if course is not None and since and until else ""
 
 
 def fine(report: AuditReport) -> list[str]:

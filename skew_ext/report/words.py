@@ -63,6 +63,11 @@ def moment(value: datetime | None) -> str:
     return as_utc(value).replace(tzinfo=None).isoformat(sep=" ") + " UTC"
 
 
+def minute(value: datetime) -> str:
+    """Give a time in UTC to the minute."""
+    return f"{as_utc(value):%Y-%m-%d %H:%M} UTC"
+
+
 def span(since: datetime, until: datetime) -> str:
     """Give a stretch of time in UTC to the minute, the day once where it is one."""
     first, last = (as_utc(value).replace(tzinfo=None) for value in (since, until))
