@@ -106,6 +106,25 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Histogram:
+    """One feature's reference and served rows on the same cells, at most 20 of them; pairs are (reference, served).
+
+    Of numbers the cells are (edges[i-1], edges[i]], the outer two open, one more than there are edges; of dates and
+    times edges are microseconds since the epoch. Of categories there are no edges; all that is in none of the cells
+    is `other`. `labels` name the cells in their order, for people; categories are cut at 80 characters. Shares are of
+    all rows of a side: those of the cells, `other`, `nans` and `nulls` add up to 1, and to 0 where it has no rows.
+    """
+
+    labels: tuple[str, ...]
+    reference: tuple[float, ...]
+    served: tuple[float, ...]
+    nulls: tuple[float, float]
+    edges: tuple[float, ...] = ()
+    other: tuple[float, float] = (0.0, 0.0)
+    nans: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
 class DistributionRow:
     """One feature's served values against a reference (the baseline of the same rows, or the training set).
 
@@ -148,6 +167,8 @@ class DistributionRow:
     """Until when, where it went by within the window."""
     note: str | None = None
     """Why statistics are absent, or not judged."""
+    histogram: Histogram | None = None
+    """Both sides on a few cells, to look at; None where there is no order and no category, or no value."""
 
 
 @dataclass(frozen=True)

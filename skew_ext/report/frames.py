@@ -30,7 +30,7 @@ EXAMPLES = ["feature", *(field.name for field in fields(Example))]
 FINDINGS = [field.name for field in fields(Finding)]
 DISTRIBUTION = [
     "question",
-    *(field.name for field in fields(DistributionRow) if field.name not in ("null_rate", "constant")),
+    *(field.name for field in fields(DistributionRow) if field.name not in ("null_rate", "constant", "histogram")),
     *("null_rate_reference", "null_rate_served", "constant_reference", "constant_served"),
 ]
 TTL = [

@@ -13,6 +13,7 @@ from skew_ext.statistics.arrays import Floats
 from skew_ext.statistics.category import CategorySummary
 from skew_ext.statistics.divergence import jensen_shannon, psi
 from skew_ext.statistics.embedding import EmbeddingSummary
+from skew_ext.statistics.histogram import category_histogram, summary_histogram
 from skew_ext.statistics.measure import Found, as_row, embedding_found
 from skew_ext.statistics.row import judged_measures
 from skew_ext.statistics.signals import RangeSignal, Signal, mean_signals, psi_signal, spread_of
@@ -83,6 +84,7 @@ def _numeric(before: NumericSummary, after: NumericSummary, limits: Thresholds) 
         "mean_z": z,
         "out_of_range": None if outside is None else outside / sum(after.counts),
         "constant": (before.constant, after.constant),
+        "histogram": summary_histogram(before, after),
     }
     return Found(statistics, list(signals), (before.nulls, after.nulls), rows=(before.rows, after.rows))
 
@@ -112,7 +114,9 @@ def _wasserstein(before: NumericSummary, after: NumericSummary) -> float | None:
         return None
     places = np.clip(np.array([lowest, *before.edges, highest], dtype=np.float64), lowest, highest)
     gaps = np.append(0.0, np.cumsum(_shares(before) - _shares(after)))
-    area = float(_between(gaps[:-1], gaps[1:]) @ np.diff(places))
+    with np.errstate(over="ignore", invalid="ignore"):  # near the largest double the area is honestly infinite
+        area = float(_between(gaps[:-1], gaps[1:]) @ np.diff(places))
+    area = math.inf if math.isnan(area) else area
     spread = spread_of(before)
     return 0.0 if area == 0.0 else area / spread if spread > 0.0 else math.inf
 
@@ -135,7 +139,7 @@ def _outside(before: NumericSummary, after: NumericSummary) -> int | None:
     edges = np.array(before.edges, dtype=np.float64)
     if not len(edges) or not sum(after.counts) or before.low > before.high:
         return None
-    below = np.nextafter(before.low, -np.inf)
+    below = math.nextafter(before.low, -math.inf)
     if below not in edges or before.high not in edges:
         return None
     counts = np.array(after.counts)
@@ -154,6 +158,7 @@ def _categorical(before: CategorySummary, after: CategorySummary, limits: Thresh
         "chi2_p": test and test.p_value,
         "unseen": after.unseen / after.present if after.unseen is not None and after.present else None,
         "constant": (before.constant, after.constant),
+        "histogram": category_histogram(before, after),
     }
     level = limits.level(unstable)
     signal = Signal(level, test.statistic, test.freedom) if test else Signal(level, 0.0, 0)

@@ -20,6 +20,7 @@ from skew_ext.statistics.codes import category_codes, number_codes, numeric_code
 from skew_ext.statistics.columns import Column
 from skew_ext.statistics.divergence import jensen_shannon, psi
 from skew_ext.statistics.embedding import EmbeddingSummary
+from skew_ext.statistics.histogram import numeric_histogram, tally_histogram
 from skew_ext.statistics.identifiers import integer_identifier, text_identifier
 from skew_ext.statistics.kinds import kind_between, value_type
 from skew_ext.statistics.ordered import distances
@@ -115,6 +116,7 @@ def _numeric(feature: str, reference: Column, served: Column, limits: Thresholds
         "mean_z": z,
         "out_of_range": outside / len(b.values) if len(a.values) and len(b.values) else None,
         "constant": (a.distinct == 1 and not a.nans, b.distinct == 1 and not b.nans),
+        "histogram": numeric_histogram(a, b, value_type(reference.type)),
     }
     signals: list[AnySignal] = [
         psi_signal(unstable, cells, limits),
@@ -165,6 +167,7 @@ def _categorical(_: str, reference: Column, served: Column, limits: Thresholds) 
         "chi2_p": test and test.p_value,
         "unseen": _unseen(a, b) / b.present if a.present and b.present else None,
         "constant": (len(a.counts) == 1, len(b.counts) == 1),
+        "histogram": tally_histogram(a, b, limits.top_categories),
     }
     level = limits.level(unstable)
     signal = Signal(level, test.statistic, test.freedom) if test else Signal(level, 0.0, 0)

@@ -10,6 +10,7 @@ import numpy as np
 
 from skew_ext.statistics.arrays import Counts, Numbers, NumericColumn
 from skew_ext.statistics.columns import Column
+from skew_ext.statistics.steps import HUNDREDTHS, round_edges
 from skew_ext.statistics.stored import from_stored, stored
 
 _AT_ONCE = 1 << 17
@@ -54,13 +55,18 @@ def _just_below(values: Numbers) -> Numbers:
 
 
 def fine_edges(reference: NumericColumn | Column, bins: int = 10) -> tuple[float, ...]:
-    """Give the edges that a reference's summary is kept on: `quantile_edges`, finer ones, and the ends of its range."""
-    finite = _column(reference).finite.astype(np.float64)
+    """Give the edges that a reference's summary is kept on.
+
+    They are `quantile_edges`, finer ones, the ends of its range, and round ones to draw a histogram at.
+    """
+    column = _column(reference)
+    finite = column.finite.astype(np.float64)
     if len(finite) == 0:
         return ()
     finer = bins * max(round(FINENESS / bins), 1)
-    ends = [*_just_below(finite[:1]).tolist(), float(finite[-1])]
-    return tuple(np.union1d(quantile_edges(reference, finer), ends).tolist())
+    hundredths = quantile_edges(column, HUNDREDTHS)
+    ends = [*_just_below(finite[:1]).tolist(), *hundredths[:1], *hundredths[-1:], float(finite[-1])]
+    return tuple(np.unique([*quantile_edges(column, finer), *ends, *round_edges(hundredths)]).tolist())
 
 
 @dataclass(frozen=True)

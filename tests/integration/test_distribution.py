@@ -76,6 +76,20 @@ def test_a_jump_is_sudden_and_dated_in_skew_and_in_drift(report: Report) -> None
     assert "deployed" in finding.remedy
 
 
+def test_rows_have_a_histogram_to_look_at_in_the_json_too(report: Report) -> None:
+    distribution = json.loads(report.to_json())["distribution"]
+    for question in ("skew", "drift"):
+        rating = next(one for one in distribution[question] if one["feature"] == "stats__rating")
+        drawn = rating["histogram"]
+        assert len(drawn["edges"]) + 1 == len(drawn["labels"]) == len(drawn["reference"]) == len(drawn["served"]) <= 20
+        assert sum(drawn["served"]) == pytest.approx(1.0)
+        assert drawn["served"][-1] == pytest.approx(0.5, abs=0.02)  # the half that was served in another unit
+        assert drawn["reference"][-1] < 0.02
+    city = next(one for one in distribution["skew"] if one["feature"] == "stats__city")["histogram"]
+    assert sorted(city["labels"]) == [f"city {number}" for number in range(4)]
+    assert (city["edges"], city["other"], city["nulls"], city["served"]) == ([], [0.0, 0.0], [0.0, 0.0], [0.25] * 4)
+
+
 def test_what_did_not_change_passes(report: Report) -> None:
     assert {row.feature: row.verdict for row in report.distribution.skew if row.verdict != "act"} == {
         "stats__trips": "pass",
