@@ -22,6 +22,8 @@ TIMES_THE_REST = 3.0
 SURE = 10.0
 """How much likelier, as a logarithm, a stretch with a rate of its own must be than one rate for all."""
 THROUGHOUT = 0.9
+NEAR = 0.25
+"""What was seen within the last quarter of a stretch, the window's last with cells, was still so at its end."""
 
 _Counts = npt.NDArray[np.float64]
 
@@ -87,23 +89,31 @@ class Course:
             return None
         return Peak(int(self.served[first]), int(self.served[last]), share)
 
-    def when(self, since: datetime, until: datetime) -> str:
-        """Say when, given the first and the last serving time of the cells in question."""
-        plain = words.span(since, until)
+    def when(self, since: datetime, until: datetime, end: datetime) -> str:
+        """Say when, given the first and the last serving time of the cells in question, and the window's end."""
         if len(self.served) < FEWEST:
-            return plain
+            return words.span(since, until)
+        still = until >= min(self._edge(self.served[-1] + 1), end) - NEAR * self.step
+        there = np.flatnonzero(self.cells)
+        if since >= self._edge(there[0] + 1) or until < self._edge(there[-1]):
+            # Of these cells only some are told of: those that are staler than the schedule.
+            return _told(since, until, still=still)
         if self.peak is None:
-            there = self.cells[self.served] > 0
-            return "all through the window" if there[0] and there[-1] and there.mean() >= THROUGHOUT else plain
+            throughout = still and there[0] == self.served[0] and len(there) >= THROUGHOUT * len(self.served)
+            return "all through the window" if throughout else words.span(since, until)
         first, last, share = self.peak
-        begin = max(since, self.start + first * self.step)
-        end = min(until, self.start + (last + 1) * self.step)
-        most = f"{words.percent(min(share, 0.999))} of them " if share < 1 else ""
-        if last == self.served[-1]:
-            return f"{most}since {words.minute(begin)}, and still at the end"
+        most = f"{words.percent(share)} of them " if share < 1 else ""
         if first == self.served[0]:
-            return f"{most}from the window's start until {words.minute(end)}"
-        return most + words.span(begin, end)
+            return f"{most}from the window's start until {words.minute(min(until, self._edge(last + 1)))}"
+        still = still and last == self.served[-1]
+        return most + _told(max(since, self._edge(first)), min(until, self._edge(last + 1)), still=still)
+
+    def _edge(self, place: int | np.int64) -> datetime:
+        return self.start + int(place) * self.step
+
+
+def _told(since: datetime, until: datetime, *, still: bool) -> str:
+    return f"since {words.minute(since)}, and still at the end" if still else words.span(since, until)
 
 
 def _scan(compared: _Counts, cells: _Counts) -> tuple[int, int, float]:

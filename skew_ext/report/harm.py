@@ -37,6 +37,8 @@ class Harm:
     extents: tuple[Extent, ...]
     parities: tuple[FeatureParity, ...]
     view: str | None
+    end: datetime
+    """Of the window."""
 
     @property
     def first(self) -> Finding:
@@ -74,7 +76,7 @@ class Harm:
         """Say since when and until when what the findings are about was served; nothing where that is not known."""
         if self.span is None:
             return ""
-        return words.span(*self.span) if self.course is None else self.course.when(*self.span)
+        return words.span(*self.span) if self.course is None else self.course.when(*self.span, self.end)
 
     @property
     def what(self) -> str:
@@ -137,7 +139,11 @@ class Harm:
     def with_also(self, other: Harm) -> Harm:
         """Give both as one."""
         return Harm(
-            self.findings + other.findings, self.extents + other.extents, self.parities + other.parities, self.view
+            self.findings + other.findings,
+            self.extents + other.extents,
+            self.parities + other.parities,
+            self.view,
+            self.end,
         )
 
 
@@ -165,7 +171,8 @@ def _harm(finding: Finding, report: AuditReport) -> Harm:
     extents = (Extent(cells, compared),) if cells else ()
     single = len(parities) == 1 and parities[0].feature == finding.feature
     one_view = single and finding.code not in TOLD_TOGETHER
-    return Harm((finding,), extents, parities, _view_of(finding.feature or "", report) if one_view else None)
+    view = _view_of(finding.feature or "", report) if one_view else None
+    return Harm((finding,), extents, parities, view, report.end)
 
 
 def _concerns(finding: Finding, one: FeatureParity) -> bool:

@@ -48,7 +48,7 @@ def _when(report: AuditReport, cause: str) -> str:
     since = [one.since for one in broken if one.since is not None]
     until = [one.until for one in broken if one.until is not None]
     course = Course.of((one.over_time for one in report.parity.features if cause in one.causes), [cause])
-    return f", {course.when(min(since), max(until))}" if course is not None and since and until else ""
+    return f", {course.when(min(since), max(until), report.end)}" if course is not None and since and until else ""
 
 
 def fine(report: AuditReport) -> list[str]:
