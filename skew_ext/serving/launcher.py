@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 SHIPPER_MODULE = "skew_ext.shipping"
 LOCK_DESCRIPTOR = 3
 """As what a shipper inherits its lock."""
+METRICS_FOLDERS = ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR")
+"""prometheus_client reads the first, Feast sets both."""
+LAST_CALL_SECONDS = 1.0
+"""The longest that the end of a process waits for a launch that is under way."""
 _PAUSE_SECONDS = 5.0
+_GLANCE_SECONDS = 0.002
 
 
 class ShipperLauncher:
@@ -33,6 +38,13 @@ class ShipperLauncher:
             self._next = time.monotonic() + _PAUSE_SECONDS
             ensure_shipper(self._spool)
 
+    def last_call(self) -> None:
+        """Start a shipper unless one is at work, before this process ends: a thread may not come to it any more."""
+        deadline = time.monotonic() + LAST_CALL_SECONDS
+        while _launching and time.monotonic() < deadline:
+            time.sleep(_GLANCE_SECONDS)
+        _launched(self._spool)
+
 
 def ensure_shipper(spool: SpoolDirectory) -> None:
     """Start a shipper for `spool` unless one is at work; returns at once.
@@ -45,6 +57,14 @@ def ensure_shipper(spool: SpoolDirectory) -> None:
 
 
 def _start(spool: SpoolDirectory) -> None:
+    process = _launched(spool)
+    if process:
+        with suppress(ChildProcessError):  # a server that collects all of its children may have had it
+            os.waitpid(process, 0)
+
+
+def _launched(spool: SpoolDirectory) -> int:
+    """Spawn a shipper and give its process; 0 if one is at work."""
     lock = FileLock(spool.shipper_lock)
     _launching.append(lock)
     process = 0
@@ -56,17 +76,15 @@ def _start(spool: SpoolDirectory) -> None:
     finally:
         lock.release()
         _launching.remove(lock)
-    if process:
-        with suppress(ChildProcessError):  # a server that collects all of its children may have had it
-            os.waitpid(process, 0)
+    return process
 
 
 def _spawned(spool: SpoolDirectory, lock: FileLock) -> int:
     # The shipper inherits the lock, so of many servers that start at once one starts a shipper. Not a Popen: its object
     # would complain, when this process ends, that the shipper goes on. That is the point of it.
     log = str(spool.path / "shipper.log")
-    # Feast's metrics name a folder there that goes when the server does; the shipper outlives it.
-    environment = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROCESS_DIR"}
+    # The folder of a server's metrics is not the shipper's, and the one that Feast makes goes when the server does.
+    environment = {name: value for name, value in os.environ.items() if name not in METRICS_FOLDERS}
     return os.posix_spawn(
         sys.executable,
         [sys.executable, "-m", SHIPPER_MODULE, str(spool.path), str(LOCK_DESCRIPTOR)],

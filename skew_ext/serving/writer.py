@@ -44,8 +44,8 @@ class SpoolWriter:
         self._alive.acquire()
         self._counts = Counters(aside / "state").slots
         aside.rename(folder)
-        launcher = ShipperLauncher(spool) if start_shipper else None
-        self._supply = SegmentSupply(spool, folder, segment_bytes, max_bytes, launcher)
+        self._launcher = ShipperLauncher(spool) if start_shipper else None
+        self._supply = SegmentSupply(spool, folder, segment_bytes, max_bytes, self._launcher)
         self._losses = Losses(str(spool.path))
         self._lock = threading.Lock()
         self._segment: Segment | None = None
@@ -108,6 +108,8 @@ class SpoolWriter:
             self._lock.release()
         self._supply.stop()
         self._alive.release()
+        if self._launcher is not None:
+            self._launcher.last_call()
 
     def abandon(self) -> None:
         """In a forked child: forget the parent's segments without touching them."""

@@ -18,7 +18,7 @@ from skew_ext.serving.spool import SpoolDirectory, segments
 from skew_ext.shipping.ledger import Ledger, Pending, Position
 from skew_ext.shipping.shipper import Shipper
 from skew_ext.shipping.stats import LogStats, log_stats
-from tests.kit import HOUR, NOON, Repo, row
+from tests.kit import HOUR, NOON, Repo, row, wait_for
 
 SERVE = """
 import sys
@@ -82,6 +82,15 @@ def test_a_server_that_ends_leaves_all_it_served(repo: Repo) -> None:
     process = start_serving(repo, 50)
     assert process.wait(timeout=30) == 0
     assert settled(repo).stored == 100
+
+
+def test_the_shipper_of_a_script_that_ends_at_once_stores_what_it_served(tmp_path: Path) -> None:
+    # What the script leaves behind when it ends, the shipper must not need: it is still starting then.
+    repo = Repo(tmp_path / "repo", skew={"flush_seconds": 0.1})
+    subprocess.run([sys.executable, "-W", "ignore", "-c", SERVE, str(repo.path), "3"], check=True)
+    wait_for(lambda: log_stats(spool(repo)).stored == 6, f"see {spool(repo) / 'shipper.log'}")
+    counts = log_stats(spool(repo))
+    assert (counts.accepted, counts.in_spool, counts.unaccounted) == (6, 0, 0)
 
 
 def test_a_killed_shipper_neither_loses_nor_doubles(repo: Repo) -> None:
