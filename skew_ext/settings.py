@@ -119,6 +119,8 @@ class WatchSettings(_Strict):
 class SkewSettings(_Strict):
     """How lookups are logged. Relative paths count from the repo.
 
+    `engine`: where an audit retrieves and compares: in its own process (`embedded`), or in Feast's Spark session
+    (`spark`); `auto` is Spark where the repo's offline store is.
     `flush_seconds`: the longest that a served lookup waits in the spool while the shipper runs.
     `spool_max_bytes`: what the whole spool may hold; beyond it, lookups are dropped and counted.
     `spool_max_hours`: a lookup that has waited longer, since the destination is away, is dropped and counted.
@@ -131,6 +133,7 @@ class SkewSettings(_Strict):
     environment: str = ""
     sample_rate: float = Field(default=1.0, gt=0.0, le=1.0)
     on_transform_mismatch: Literal["warn", "raise"] = "warn"
+    engine: Literal["auto", "embedded", "spark"] = "auto"
     start_shipper: bool = True
     flush_seconds: float = Field(default=10.0, gt=0.0)
     segment_bytes: int = Field(default=8 * MEBIBYTE, ge=MEBIBYTE)

@@ -86,6 +86,12 @@ class CellsOverTime:
         for name, found in zip(names.tolist(), both.reshape(-1, count), strict=True):
             of[name] = of[name] + found if name in of else found
 
+    def merge(self, other: CellsOverTime) -> None:
+        """Add the counts of other rows, over the same stretches."""
+        _add(self._compared, other._compared)
+        for feature, causes in other._causes.items():
+            _add(self._causes.setdefault(feature, {}), causes)
+
     def of(self, feature: str) -> OverTime:
         """Give what was counted of a feature."""
         none = np.zeros(self._stretches.count, dtype=np.int64)
@@ -98,6 +104,11 @@ class CellsOverTime:
 
     def _counted(self, places: Times) -> Counts:
         return np.bincount(places, minlength=self._stretches.count)
+
+
+def _add(counts: dict[str, Counts], others: dict[str, Counts]) -> None:
+    for name, found in others.items():
+        counts[name] = counts[name] + found if name in counts else found
 
 
 def together(one: OverTime, other: OverTime) -> OverTime:

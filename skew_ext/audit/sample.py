@@ -16,10 +16,11 @@ _ALL = 1 << 64
 
 
 class EvenSample:
-    """At most `most` rows (all, where there are no more), in the order in which they came."""
+    """At most `most` rows (all, where there are no more), in the order in which they came, numbered from `first`."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, first: int = 0) -> None:
         self.seen = 0
+        self._first = first
         self._most = most
         self._limit = _ALL
         self._kept: list[tuple[Hashes, pa.Table]] = []
@@ -36,9 +37,20 @@ class EvenSample:
 
     def add(self, table: pa.Table) -> None:
         """Take the next rows."""
-        hashes = hashed(np.arange(self.seen, self.seen + table.num_rows, dtype=np.uint64))
+        begin = self._first + self.seen
+        hashes = hashed(np.arange(begin, begin + table.num_rows, dtype=np.uint64))
         self.seen += table.num_rows
         self._kept.append(_below(self._limit, hashes, table))
+        self._shrink()
+
+    def merge(self, other: EvenSample) -> None:
+        """Take the sample of other rows; both began at numbers of their own (`first`)."""
+        self.seen += other.seen
+        self._limit = min(self._limit, other._limit)
+        self._kept = [_below(self._limit, *one) for one in (*self._kept, *other._kept)]
+        self._shrink()
+
+    def _shrink(self) -> None:
         while self.rows > self._most:
             self._limit = self._limit * 9 // 10
             self._kept = [_below(self._limit, *one) for one in self._kept]

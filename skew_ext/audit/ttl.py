@@ -32,16 +32,19 @@ ABSENT_INSIDE, ABSENT_OUTSIDE = "absent_inside", "absent_outside"
 
 
 class TtlCounts:
-    """Sums up one view over the window's rows, part by part; `ttl` in microseconds, None without."""
+    """Sums up one view over the window's rows, part by part; `ttl` in microseconds, None without.
 
-    def __init__(self, view: str, ttl: int | None) -> None:
+    Counts that are made apart, to be merged, number their rows from a `first` of their own.
+    """
+
+    def __init__(self, view: str, ttl: int | None, first: int = 0) -> None:
         self._view = view
         self._ttl = ttl
         self._rows = 0
         self._matrix: Counter[str] = Counter()
         self._past = 0
         self._oldest: int | None = None
-        self._ages = EvenSample(MOST_AGES)
+        self._ages = EvenSample(MOST_AGES, first)
 
     def add(self, served_event: Times, served_at: Times, baseline_present: Mask) -> None:
         """Take the next rows; times in microseconds, `NO_TIME` where nothing was served."""
@@ -56,6 +59,14 @@ class TtlCounts:
             self._past += 0 if self._ttl is None else int((age > self._ttl).sum())
             self._oldest = max(int(age.max()), self._oldest or int(age.max()))
             self._ages.add(pa.table({"age": age}))
+
+    def merge(self, other: TtlCounts) -> None:
+        """Add the counts of other rows of the same view."""
+        self._rows += other._rows
+        self._matrix.update(other._matrix)
+        self._past += other._past
+        self._oldest = max((age for age in (self._oldest, other._oldest) if age is not None), default=None)
+        self._ages.merge(other._ages)
 
     @property
     def ages(self) -> Times:

@@ -23,7 +23,6 @@ from skew_ext.audit.thresholds import limits_of
 from skew_ext.audit.ttl import ttl_findings
 from skew_ext.audit.ttl_advice import ttl_advice
 from skew_ext.auditor.differing import BASELINE_PREFIX
-from skew_ext.auditor.first_pass import FirstPass
 from skew_ext.auditor.merging import Explained
 from skew_ext.auditor.verifying import Verifier
 from skew_ext.auditor.view import ViewAudit
@@ -32,6 +31,7 @@ from skew_ext.baseline.duckdb_memory import bounded_duckdb
 from skew_ext.baseline.plan import plan_views
 from skew_ext.baseline.source_times import EPOCH, source_times
 from skew_ext.clock import utc_now
+from skew_ext.engines.engine import engine_for
 from skew_ext.model import Distribution, FeatureParity, Finding, Parity, ViewTtl
 from skew_ext.repo import feature_service as find_service
 from skew_ext.repo import open_store
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from skew_ext.auditor.parts import Window
     from skew_ext.baseline.plan import ViewPlan
     from skew_ext.clock import Clock
+    from skew_ext.engines.engine import Engine
 
 
 class SkewAuditor:
@@ -143,7 +144,7 @@ class SkewAuditor:
         log = WindowLog(self._store, views, window, sample)
         impact = None if model is None else ImpactCounts(model, threshold)
         stretches = Stretches.of(window.start, window.end)
-        with closing(FirstPass(self._store, service, views, stretches)) as passed, bounded_duckdb(self._store):
+        with closing(engine_for(self._store, service, views, stretches, log)) as passed, bounded_duckdb(self._store):
             passed.run(log.parts(), say)
             log.require(passed.rows, [name for counts in passed.counts for name in counts.logged])
             say("explaining what differs, and distributions")
@@ -185,7 +186,7 @@ class SkewAuditor:
             impact=None if impact is None else impact.summary(passed.rows),
         )
 
-    def _ttls(self, passed: FirstPass, window: Window) -> list[ViewTtl]:
+    def _ttls(self, passed: Engine, window: Window) -> list[ViewTtl]:
         """Sum up each stored view's TTL, with the one that its source asks for."""
         end = (window.end - EPOCH) // timedelta(microseconds=1)
         return [
@@ -194,7 +195,7 @@ class SkewAuditor:
             if counts.ttl is not None and counts.compared
         ]
 
-    def _explain(self, passed: FirstPass, impact: ImpactCounts | None) -> dict[str, Explained]:
+    def _explain(self, passed: Engine, impact: ImpactCounts | None) -> dict[str, Explained]:
         """Explain the rows that differ, block by block; gives what was found by feature."""
         explained: dict[str, Explained] = defaultdict(Explained)
         verifier = Verifier(self._store)
@@ -208,7 +209,7 @@ class SkewAuditor:
         return explained
 
     def _explain_block(
-        self, passed: FirstPass, rows: pa.Table, baseline: dict[str, Any], explained: dict[str, Explained]
+        self, passed: Engine, rows: pa.Table, baseline: dict[str, Any], explained: dict[str, Explained]
     ) -> list[Judged]:
         judged = []
         for counts in passed.counts:
@@ -222,7 +223,7 @@ class SkewAuditor:
         return judged
 
 
-def _inputs(passed: FirstPass, rows: pa.Table) -> list[str]:
+def _inputs(passed: Engine, rows: pa.Table) -> list[str]:
     """Give what a model sees of a row: the service's features, and the request data of its on-demand views."""
     views = [counts.plan for counts in passed.counts]
     names = [view.column(name) for view in views for name in view.features]
@@ -230,7 +231,7 @@ def _inputs(passed: FirstPass, rows: pa.Table) -> list[str]:
     return [name for name in dict.fromkeys(names) if name in rows.column_names]
 
 
-def _sample_notes(passed: FirstPass) -> Iterable[str]:
+def _sample_notes(passed: Engine) -> Iterable[str]:
     kept = passed.sample.rows
     if kept < passed.rows:
         yield f"the distributions are of an even sample of {kept:,} of the {passed.rows:,} rows; all else is of all"
@@ -245,12 +246,12 @@ def _parity(features: list[FeatureParity]) -> Parity:
 
 
 def _distribution(
-    passed: FirstPass, views: Sequence[ViewPlan], limits: Limits, trained: dict[str, Any], features: Sequence[str]
+    passed: Engine, views: Sequence[ViewPlan], limits: Limits, trained: dict[str, Any], features: Sequence[str]
 ) -> Distribution:
     return Distributions(passed.distributions(), views, limits, BASELINE_PREFIX).run(trained, features)
 
 
-def _not_compared(passed: FirstPass) -> dict[str, str]:
+def _not_compared(passed: Engine) -> dict[str, str]:
     compared = {counts.plan.column(name) for counts in passed.counts for name in counts.features}
     reasons = {name: reason for name, reason in passed.baseline.not_comparable.items() if name not in compared}
     for counts in passed.counts:

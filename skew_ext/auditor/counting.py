@@ -31,16 +31,22 @@ if TYPE_CHECKING:
 
 
 class ViewCounts:
-    """Counts of one view, added to part by part."""
+    """Counts of one view, added to part by part.
 
-    def __init__(self, plan: ViewPlan, stretches: Stretches) -> None:
+    Counts that are made apart, to be merged, number their rows from a `first` of their own, and leave it to others to
+    say when keys were first served.
+    """
+
+    def __init__(self, plan: ViewPlan, stretches: Stretches, first: int | None = None) -> None:
         self.plan = plan
         self.over_time = CellsOverTime(stretches)
         self.compared: Counter[str] = Counter()
         self.mismatched: Counter[str] = Counter()
         self.within_rounding: Counter[str] = Counter()
-        self.ttl: TtlCounts | None = None if plan.on_demand else TtlCounts(plan.alias, plan.ttl_microseconds)
-        self.first_served = FirstServed(() if plan.on_demand else list(plan.join_keys.values()))
+        self.ttl: TtlCounts | None = None
+        if not plan.on_demand:
+            self.ttl = TtlCounts(plan.alias, plan.ttl_microseconds, first or 0)
+        self.first_served = FirstServed(list(plan.join_keys.values()) if first is None else ())
         self.logged: set[str] = set()
         self._unordered = unordered(plan.view)
 
@@ -62,6 +68,19 @@ class ViewCounts:
         if self.ttl is not None and features:
             self._add_times(log, baseline, given)
         return different
+
+    def merge(self, other: ViewCounts) -> None:
+        """Add the counts of other rows of the same view; when keys were first served is not among them."""
+        for mine, theirs in (
+            (self.compared, other.compared),
+            (self.mismatched, other.mismatched),
+            (self.within_rounding, other.within_rounding),
+        ):
+            mine.update(theirs)
+        self.logged |= other.logged
+        self.over_time.merge(other.over_time)
+        if self.ttl is not None and other.ttl is not None:
+            self.ttl.merge(other.ttl)
 
     def _compare(self, name: str, given: Mask, log: pa.Table, baseline: dict[str, pa.ChunkedArray]) -> Mask:
         column = self.plan.column(name)

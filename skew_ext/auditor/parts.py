@@ -115,7 +115,7 @@ def _tables(destination: Destination, window: Window, wanted: Collection[str], r
 
 def _parquet(folder: Path, window: Window, wanted: Collection[str], rows: int) -> Iterator[pa.Table]:
     try:
-        groups = [group for file in _files(folder, window) for group in _row_groups(file)]
+        groups = [group for file in parquet_files(folder, window) for group in _row_groups(file)]
         groups = sorted((group for group in groups if not group.outside(window)), key=_order)
         for chosen in _bundles(groups, rows):
             yield union([_read(file, list(some), window, wanted) for file, some in itertools.groupby(chosen, _file)])
@@ -124,7 +124,7 @@ def _parquet(folder: Path, window: Window, wanted: Collection[str], rows: int) -
         raise LogError(msg) from None
 
 
-def _files(folder: Path, window: Window) -> list[Path]:
+def parquet_files(folder: Path, window: Window) -> list[Path]:
     """Give the files of the days that the window touches, by their folders' names."""
     first, last = (f"{LOG_DATE}={moment.date().isoformat()}" for moment in (window.start, window.end))
     return sorted(file for file in folder.rglob("*.parquet") if first <= file.parent.name <= last)

@@ -10,6 +10,7 @@ from skew_ext.auditor.key_sample import KeySample, checked_sample, choose_keys
 from skew_ext.auditor.parts import Window, log_parts
 from skew_ext.clock import as_utc
 from skew_ext.errors import AuditError, SpoolError, nearest
+from skew_ext.log.parquet import service_folder
 from skew_ext.repo import settings_of
 from skew_ext.schema import (
     LOG_TIMESTAMP,
@@ -20,12 +21,14 @@ from skew_ext.schema import (
     TIMESTAMP_SUFFIX,
     TRANSFORMS,
 )
+from skew_ext.settings import ParquetSettings
 from skew_ext.shipping.stats import log_stats
 from skew_ext.statistics import as_arrow
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     import pandas as pd
     from feast import FeatureStore
@@ -49,9 +52,10 @@ class WindowLog:
         self, store: FeatureStore, views: Sequence[ViewPlan], window: Window, sample: float | None = None
     ) -> None:
         self._store = store
-        self._window = window
+        self.window = window
+        self.columns = _columns(views)
+        """The columns of the log that an audit needs."""
         self._settings = settings_of(store)
-        self._columns = _columns(views)
         self._keys = sorted({key for view in views for key in view.join_keys.values()})
         self._features = [view.column(name) for view in views for name in view.features]
         self._sample = checked_sample(sample)
@@ -60,20 +64,33 @@ class WindowLog:
     def parts(self) -> Iterator[pa.Table]:
         """Give the rows, in parts of bounded size."""
         if self._sample is not None:
-            keys = log_parts(self._settings, self._window, [*self._keys, REQUEST_ID])
+            keys = log_parts(self._settings, self.window, [*self._keys, REQUEST_ID])
             self._chosen = choose_keys(keys, self._keys, self._sample)
-        for part in log_parts(self._settings, self._window, self._columns):
+        for part in log_parts(self._settings, self.window, self.columns):
             rows = part if self._chosen is None else self._chosen.of(part)
             if rows.num_rows:
                 yield rows
 
+    @property
+    def sampled(self) -> bool:
+        """Whether only a sample of the entity keys is audited."""
+        return self._sample is not None
+
+    @property
+    def parquet_folder(self) -> Path | None:
+        """The folder of the service's Parquet log; None where the log is elsewhere."""
+        settings = self._settings.destination
+        if not isinstance(settings, ParquetSettings):
+            return None
+        return service_folder(settings.path, self.window.feature_service)
+
     def require(self, rows: int, logged: Collection[str]) -> None:
         """Raise AuditError if there were no rows, or if none of the service's features was `logged` in them."""
         if not rows:
-            raise AuditError(_no_rows(self._store, self._window))
+            raise AuditError(_no_rows(self._store, self.window))
         if self._features and not logged:
             msg = (
-                f"the log has lookups of {self._window.feature_service!r}, and none of its features "
+                f"the log has lookups of {self.window.feature_service!r}, and none of its features "
                 f"({', '.join(self._features[:3])}...): it is the log of another project or of another service of this "
                 "name; name the right one under skew.destination"
             )

@@ -18,6 +18,8 @@ import pyarrow.compute as pc
 from feast import utils
 from feast.types import Set
 
+from skew_ext.baseline.source_rows import rows_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -143,9 +145,9 @@ def fetch(store: FeatureStore, view: ViewPlan, log: pa.Table, start: int, end: i
         start_date=_EPOCH + timedelta(microseconds=start),
         end_date=_EPOCH + timedelta(microseconds=end),
     )
-    table = job.to_arrow()
     # By name: a view may list its entities in another order than its columns. Feast's dummy entity has no column.
     ours = [log[view.join_keys[entity.join_key]] for entity in entities if entity.join_key in view.join_keys]
+    table = rows_of(job, [*keys, *features, event_column, created_column], dict(zip(keys, ours, strict=True)))
     codes = _key_codes(ours, [table[name] for name in keys], log.num_rows, table.num_rows)
     kept = np.flatnonzero(codes.source >= 0)
     renamed = {ours: theirs for theirs, ours in (view.view.batch_source.field_mapping or {}).items()}

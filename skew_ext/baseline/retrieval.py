@@ -101,11 +101,8 @@ class _Retrieval:
         self._stored = [view for view in views if not view.on_demand]
         self._faults = known_faults(store)
         self._baseline = baseline
-        self._keys = _key_columns(views)
-        self._plain = all(
-            view.alias == view.view.name and all(ours == theirs for theirs, ours in view.join_keys.items())
-            for view in views
-        )
+        self._keys = key_columns(views)
+        self._plain = _plain(views)
 
     def columns(self, rows: pa.Table) -> dict[str, pa.Array]:
         """Give the baseline of a chunk, aligned with its rows."""
@@ -169,10 +166,7 @@ class _Retrieval:
         return columns
 
     def _requested(self, wanted: dict[str, list[str]]) -> list[str] | FeatureService:
-        """Give references where they say all; the service itself where views are aliased or their keys renamed."""
-        if not self._plain:
-            return self._service
-        return [f"{alias}:{name}" for alias, names in wanted.items() for name in names]
+        return requested(self._service, self._views, wanted)
 
     def _retrieve(self, requested: list[str] | FeatureService, entities: pd.DataFrame) -> pa.Table:
         try:
@@ -191,16 +185,42 @@ class _Retrieval:
         ).to_arrow()
 
 
-def _entity_frame(rows: pa.Table, views: Sequence[ViewPlan]) -> pd.DataFrame:
-    keys = _key_columns(views)
-    request = sorted({name for view in views if view.on_demand for name in view.view.get_request_data_schema()})
-    missing = [name for name in keys if name not in rows.column_names]
+def requested(
+    service: FeatureService, views: Sequence[ViewPlan], wanted: dict[str, list[str]] | None = None
+) -> list[str] | FeatureService:
+    """Give what to ask Feast for: references where they say all (to all stored features, unless some are `wanted`).
+
+    The service itself where views are aliased or their keys renamed.
+    """
+    if not _plain(views):
+        return service
+    if wanted is None:
+        wanted = {view.alias: list(view.features) for view in views if not view.on_demand}
+    return [f"{alias}:{name}" for alias, names in wanted.items() for name in names]
+
+
+def _plain(views: Sequence[ViewPlan]) -> bool:
+    return all(
+        view.alias == view.view.name and all(ours == theirs for theirs, ours in view.join_keys.items())
+        for view in views
+    )
+
+
+def require_keys(keys: Sequence[str], columns: Sequence[str]) -> None:
+    """Raise AuditError where the log's columns lack one of the service's join keys."""
+    missing = [name for name in keys if name not in columns]
     if missing:
         msg = (
             f"the log has no column {missing[0]!r}, a join key of the service as it is registered now: "
             "audit a window after the change"
         )
         raise AuditError(msg)
+
+
+def _entity_frame(rows: pa.Table, views: Sequence[ViewPlan]) -> pd.DataFrame:
+    keys = key_columns(views)
+    request = sorted({name for view in views if view.on_demand for name in view.view.get_request_data_schema()})
+    require_keys(keys, rows.column_names)
     columns = {name: rows[name] for name in (*keys, *(name for name in request if name in rows.column_names))}
     columns[EVENT_TIMESTAMP] = rows[LOG_TIMESTAMP]
     columns[ROW_ID] = pa.array(range(rows.num_rows), type=pa.int64())
@@ -208,7 +228,8 @@ def _entity_frame(rows: pa.Table, views: Sequence[ViewPlan]) -> pd.DataFrame:
     return frame
 
 
-def _key_columns(views: Sequence[ViewPlan]) -> list[str]:
+def key_columns(views: Sequence[ViewPlan]) -> list[str]:
+    """Give the log's columns of the views' join keys."""
     return sorted({key for view in views for key in view.join_keys.values()})
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from feast import utils
 
 from skew_ext.baseline.evidence import NONE, Times, microseconds
+from skew_ext.baseline.source_rows import rows_of
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -52,7 +53,8 @@ def _read(store: FeatureStore, view: ViewPlan, start: datetime, end: datetime) -
         start_date=max(start, EPOCH),
         end_date=end,
     )
-    table = job.to_arrow()
+    # Without features Feast's Spark store gives every column of the source.
+    table = rows_of(job, [*keys, event, created])
     times = {"skew_event": table[event]} | ({"skew_created": table[created]} if created else {})
     return pa.table({name: table[name] for name in keys} | times)
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from feast import FeatureStore
 
-    from skew_ext.auditor.first_pass import FirstPass
     from skew_ext.auditor.merging import Explained
     from skew_ext.clock import Clock
+    from skew_ext.engines.engine import Engine
     from skew_ext.report import Report
     from skew_ext.watch.spread import Spread
 
@@ -64,7 +64,7 @@ class WindowAudit(SkewAuditor):
             )
         return report, WindowSummary(start, end, report.rows, features, self._ages), known
 
-    def _explain(self, passed: FirstPass, *given: Any) -> dict[str, Explained]:
+    def _explain(self, passed: Engine, *given: Any) -> dict[str, Explained]:
         self._rows = passed.distributions()
         self._names = [counts.plan.column(name) for counts in passed.counts for name in counts.plan.features]
         self._ages = {
