@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from skew_ext.baseline.retrieval import point_in_time, recompute_on_demand
 from skew_ext.errors import TrainingSetError
 from skew_ext.frames import MICROSECONDS, times, without_nan
 from skew_ext.leakage.frame import WHAT
+from skew_ext.leakage.settling import settled
 from skew_ext.leakage.view_cells import ViewCells
 from skew_ext.leakage.wording import Worded
 from skew_ext.log.values import arrow_type
@@ -40,8 +41,12 @@ _FIRST, _LAST = (int(datetime(year, 1, 1, tzinfo=timezone.utc).timestamp()) * 1_
 
 @dataclass
 class CellCheck:
-    """Findings about cells, how many rows were looked at, and notes on what was not."""
+    """Findings about cells, how many rows were looked at, and notes on what was not.
 
+    `wanted` are the features that were looked at, each column left to one view.
+    """
+
+    wanted: Wanted
     checked: int = 0
     findings: list[LeakageFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -61,7 +66,7 @@ def check_cells(
     TrainingSetError
         A join key is of a type that the entity's cannot be made of.
     """
-    result = CellCheck()
+    result = CellCheck(settled(wanted, {}))
     if frame.at is None or not wanted.columns:
         return result
     keys = {name: _key(frame, name, kind) for name, kind in _key_types(wanted).items()}
@@ -77,7 +82,13 @@ def check_cells(
     table = _table(frame, wanted, keys, rows)
     say("point-in-time retrieval")
     baseline = point_in_time(store, wanted.service, wanted.views, table)
+    for view in wanted.views:
+        if view.on_demand:
+            recompute_on_demand(view, wanted.views, table, baseline)
     checking = _Checking(store, frame, wanted, rows, table, baseline, result)
+    if wanted.unclear:
+        result.wanted = settled(wanted, checking.equal())
+        checking = replace(checking, wanted=result.wanted)
     for view in wanted.views:
         say(f"comparing {view.alias}")
         checking.view(view)
@@ -99,16 +110,11 @@ class _Checking:
 
     def view(self, view: ViewPlan) -> None:
         """Check one view."""
-        found = {name: self.wanted.columns.get(view.column(name)) for name in view.features}
-        places = pa.array(self.rows)
-        trained = {
-            name: comparable(self.frame.columns[column].take(places))
-            for name, column in found.items()
-            if column is not None
-        }
+        trained = self._trained(view)
+        if not trained:
+            return
         worded = Worded(self.frame, self.wanted, view, self.rows)
         if view.on_demand:
-            recompute_on_demand(view, self.wanted.views, self.table, self.baseline)
             self._on_demand(worded, trained)
         elif not view.join_keys:
             self.result.notes.append(f"{view.alias} was not checked: it has no entity")
@@ -116,6 +122,24 @@ class _Checking:
             self.result.notes.append(f"{view.alias} was not checked: it transforms its source rows")
         else:
             self._stored(worded, trained)
+
+    def equal(self) -> dict[str, int]:
+        """Count, for each `view__feature`, the cells that have its point-in-time value."""
+        return {
+            column: int((~compare(values, self._expected(column)).different).sum())
+            for view in self.wanted.views
+            for name, values in self._trained(view).items()
+            if (column := view.column(name)) not in self.baseline.not_comparable
+        }
+
+    def _trained(self, view: ViewPlan) -> dict[str, pa.Array]:
+        found = {name: self.wanted.columns.get(view.column(name)) for name in view.features}
+        places = pa.array(self.rows)
+        return {
+            name: comparable(self.frame.columns[column].take(places))
+            for name, column in found.items()
+            if column is not None
+        }
 
     def _stored(self, worded: Worded, trained: dict[str, pa.Array]) -> None:
         expected = {name: self._expected(worded.view.column(name)) for name in trained}

@@ -58,7 +58,7 @@ def check_leakage(  # noqa: PLR0913 - the public contract
         A Feast repo's folder, or a feature store.
     features
         References (`view:feature`), a feature service, or its name. None takes the columns that are named like the
-        repo's features: `view__feature`, or `feature` where that is clear.
+        repo's features: `view__feature`, or `feature`; where several views have one of that name, the view that fits.
     label
         The column that is to be predicted. Without one, only cells, times and rows are checked.
     timestamp
@@ -96,10 +96,11 @@ def check_leakage(  # noqa: PLR0913 - the public contract
     frame = read_frame(training_df)
     own = _own(frame, label, weights)
     frame, findings = with_times(frame, timestamp, label)
-    wanted = wanted_features(store, frame, features, own | {timestamp, str(frame.timestamp)})
+    asked = wanted_features(store, frame, features, own | {timestamp, str(frame.timestamp)})
     now = clock()
     findings += time_findings(frame, (now - _EPOCH) // timedelta(microseconds=1))
-    cells = check_cells(store, frame, wanted, sample, say)
+    cells = check_cells(store, frame, asked, sample, say)
+    wanted = cells.wanted
     say("rows")
     findings += cells.findings
     if entity_rows is not None:

@@ -29,12 +29,14 @@ NAME = "skew_leakage_check"
 class Wanted:
     """The features to check: the service that retrieves them, their views, and the frame's column of each.
 
-    `columns` maps `view__feature` to the column's name. `notes` say what could not be taken, and why.
+    `columns` maps `view__feature` to the column's name; a column of `unclear` stands there under several, until it is
+    settled which of them it is. `notes` say what could not be taken, and why.
     """
 
     service: FeatureService
     views: list[ViewPlan]
     columns: dict[str, str]
+    unclear: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -128,7 +130,7 @@ def _inferred(store: FeatureStore, frame: TrainingFrame, own: set[str]) -> Wante
         chosen[view].append(feature)
     service = FeatureService(name=NAME, features=[_part(store, name, names) for name, names in chosen.items()])
     columns = {f"{view}__{feature}": column for view, feature, column in found.named}
-    return _with_keys(Wanted(service, plan_views(store, service), columns, found.notes), frame)
+    return _with_keys(Wanted(service, plan_views(store, service), columns, found.unclear, found.notes), frame)
 
 
 def _with_keys(wanted: Wanted, frame: TrainingFrame) -> Wanted:

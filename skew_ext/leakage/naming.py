@@ -18,16 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass
 class Named:
-    """Columns that are features, as (view, feature, column), and notes on those that may be and were not taken."""
+    """Columns that are features, as (view, feature, column), and notes on those that may be and were not taken.
+
+    `unclear` are columns whose name several views have: each of them is in `named`.
+    """
 
     named: list[tuple[str, str, str]] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
 def by_name(views: Sequence[Any], frame: TrainingFrame, own: set[str]) -> Named:
     """Find columns that are named like features of `views`.
 
-    A bare name is taken where its view's keys are in the frame and no other such view has a feature of that name.
+    A bare name is taken of each view that has such a feature, and its keys in the frame.
     `own` are columns that are no features: the label, the time.
     """
     result = Named()
@@ -48,12 +52,10 @@ def by_name(views: Sequence[Any], frame: TrainingFrame, own: set[str]) -> Named:
 
 def _bare(name: str, holders: list[Any], frame: TrainingFrame, result: Named) -> None:
     joinable = [view for view in holders if _lacking(view, frame) is None]
-    if len(joinable) == 1:
-        result.named.append((joinable[0].name, name, name))
-    elif joinable:
-        several = " or ".join(view.name for view in joinable)
-        result.notes.append(f"{name!r} was not checked: it may be of {several}; name the column view__feature")
-    else:
+    result.named += [(view.name, name, name) for view in joinable]
+    if len(joinable) > 1:
+        result.unclear.append(name)
+    elif not joinable:
         key = _lacking(holders[0], frame)
         hint = nearest(str(key), frame.columns)
         said = f"{holders[0].name} has it, and the frame lacks its key {key!r}{hint}"

@@ -40,8 +40,8 @@ def _sentence(report: LeakageReport) -> str:
     label = f", label {report.label}" if report.label else ""
     cells = (
         f"; {words.plural(len(report.features), 'feature')} set against the repo's own history"
-        if report.checked
-        else ""
+        if report.checked and report.features
+        else "; no feature was set against the repo's own history"
     )
     return f"{found} {words.plural(report.rows, 'row')}{label}{cells}."
 

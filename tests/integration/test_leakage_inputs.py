@@ -9,13 +9,14 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from feast import FeatureService
+from feast import FeatureService, FeatureView, FileSource
 
 from skew_ext.cli.main import cli
 from skew_ext.errors import AuditError, RepoError, SkewError, TrainingSetError
-from tests.kit import Repo
+from tests.kit import SOURCE_SCHEMA, Repo
 from tests.leaks import FEATURES, REFERENCES, ROWS, asked, check, codes, history, latest, retrieved
 
 
@@ -93,6 +94,40 @@ def test_mixed_columns_and_names_nearly_right_are_said(repo: Repo, training: pd.
     assert "no column is named like a feature of the project (did you mean 'rating'?)" in none.notes[0]
     weighed = check(repo, training.assign(weight=training["label"] + 1, cost=training["label"] + 1), weights="cost")
     assert weighed.findings == []
+
+
+def test_a_column_that_two_views_have_is_checked_as_of_the_one_whose_values_it_has(
+    training: pd.DataFrame, tmp_path: Path
+) -> None:
+    two = Repo(tmp_path / "repo")
+    two.write(history())
+    other = tmp_path / "other.parquet"
+    pq.write_table(pa.Table.from_pylist(history(seed=1), schema=SOURCE_SCHEMA), other)
+    stats = two.store.get_feature_view("stats")
+    source = FileSource(
+        name="other_source",
+        path=str(other),
+        timestamp_field="event_timestamp",
+        created_timestamp_column="created",
+    )
+    schema = [field for field in stats.schema if field.name != "trips"]
+    driver = two.store.get_entity("driver")
+    two.store.apply([FeatureView(name="rival", entities=[driver], ttl=stats.ttl, schema=schema, source=source)])
+    of_rival = two.store.get_historical_features(
+        training[["driver", "event_timestamp", "label"]], ["rival:rating", "rival:city"]
+    ).to_df()
+
+    report = check(two, training)
+    assert (report.findings, report.checked) == ([], ROWS)
+    assert report.features == {"rating": "stats__rating", "trips": "stats__trips", "city": "stats__city"}
+    said = "rating, city may be of stats or rival: checked as of stats; name columns view__feature to choose"
+    assert said in report.notes
+    assert check(two, of_rival).features == {"rating": "rival__rating", "city": "rival__city"}
+    assert check(two, of_rival).findings == []
+    assert codes(check(two, latest(training)))[0][:2] == ("fail", "joined_without_time")
+    timeless = check(two, of_rival.drop(columns="event_timestamp"))
+    assert timeless.features == {"rating": "stats__rating", "city": "stats__city"}  # the first, as nothing tells
+    assert timeless.checked == 0
 
 
 def test_a_sample_is_said(repo: Repo, training: pd.DataFrame) -> None:
