@@ -41,7 +41,7 @@ class Stretches:
     def of(cls, start: datetime, end: datetime) -> Stretches:
         """Cut the window [start, end), aware datetimes, into the shortest stretches of which 48 are enough."""
         low, high = ((moment - _EPOCH) // timedelta(microseconds=1) for moment in (start, end))
-        step = next(step for step in _steps() if -(-high // step) - low // step <= MOST_PARTS)
+        step = next(step for step in neat_steps() if -(-high // step) - low // step <= MOST_PARTS)
         return cls(low // step * step, step, max(-(-high // step) - low // step, 1))
 
     def places(self, times: Times) -> Times:
@@ -49,7 +49,8 @@ class Stretches:
         return (times - self.first) // self.step
 
 
-def _steps() -> Iterator[int]:
+def neat_steps() -> Iterator[int]:
+    """Give the lengths that time is cut into, in microseconds: each a multiple of the one before."""
     yield from (*_SHORT, *STEPS)
     yield from (STEPS[-1] << doubled for doubled in itertools.count(1))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
@@ -14,6 +16,7 @@ from skew_ext.model import (
     Example,
     FeatureParity,
     Finding,
+    Histogram,
     Impact,
     Lag,
     ScoreChange,
@@ -38,6 +41,8 @@ TTL = [
     *(f"staleness_{name}" for name in LAGS),
     *("recommended_ttl", "recommended_materialize_every"),
 ]
+OVER_TIME = ["feature", "start", "compared", "mismatched", "rate"]
+HISTOGRAMS = ["question", "feature", "cell", "reference", "served", "low", "high"]
 IMPACT = ["of", *(field.name for field in fields(ScoreChange))]
 
 
@@ -46,7 +51,10 @@ def frames(report: AuditReport) -> dict[str, pd.DataFrame]:
 
     `causes.share` is of the cells compared. `distribution.question` is "skew" or "drift". `ttl` has, beside its own
     columns, one for each cell of the matrix and for each quantile of the staleness. `impact.of` is "all", "cause" or
-    "feature". Lag, staleness and TTLs are in seconds; times are datetimes in UTC.
+    "feature". `over_time` has a row for each stretch of the window in which cells of a feature were compared, with a
+    column for the differing cells of each cause. `histograms` has a row for each cell of a feature's histogram,
+    "other", "NaN" and "null" among them: both sides' shares, and of numbers the cell's edges, the outer ones open.
+    Lag, staleness and TTLs are in seconds; times are datetimes in UTC.
     """
     features = report.parity.features
     return {
@@ -56,6 +64,8 @@ def frames(report: AuditReport) -> dict[str, pd.DataFrame]:
         "findings": _frame(map(asdict, report.findings), FINDINGS),
         "distribution": _frame(_distribution(report), DISTRIBUTION),
         "ttl": _frame(map(_ttl, report.ttl), TTL + _ttl_more(report.ttl)),
+        "over_time": _over_time(features),
+        "histograms": _frame(_histograms(report), HISTOGRAMS),
         "impact": _frame(_impact(report.impact), IMPACT),
     }
 
@@ -78,15 +88,51 @@ def _examples(one: FeatureParity) -> Iterable[dict[str, Any]]:
     return ({"feature": one.feature, **vars(example)} for example in one.examples)
 
 
-def _distribution(report: AuditReport) -> Iterable[dict[str, Any]]:
+def _rows(report: AuditReport) -> Iterable[tuple[str, DistributionRow]]:
     for question, rows in (("skew", report.distribution.skew), ("drift", report.distribution.drift)):
-        for row in rows:
-            pairs = {
-                f"{name}_{side}": value
-                for name in ("null_rate", "constant")
-                for side, value in zip(("reference", "served"), getattr(row, name), strict=True)
-            }
-            yield {"question": question, **vars(row), **pairs}
+        yield from ((question, row) for row in rows)
+
+
+def _distribution(report: AuditReport) -> Iterable[dict[str, Any]]:
+    for question, row in _rows(report):
+        pairs = {
+            f"{name}_{side}": value
+            for name in ("null_rate", "constant")
+            for side, value in zip(("reference", "served"), getattr(row, name), strict=True)
+        }
+        yield {"question": question, **vars(row), **pairs}
+
+
+def _histograms(report: AuditReport) -> Iterable[dict[str, Any]]:
+    for question, row in _rows(report):
+        for cell in () if row.histogram is None else _cells(row.histogram):
+            yield {"question": question, "feature": row.feature, **dict(zip(HISTOGRAMS[2:], cell, strict=True))}
+
+
+def _cells(one: Histogram) -> Iterable[tuple[Any, ...]]:
+    lows = (-math.inf, *one.edges) if one.edges else (None,) * len(one.labels)
+    highs = (*one.edges, math.inf) if one.edges else (None,) * len(one.labels)
+    yield from zip(one.labels, one.reference, one.served, lows, highs, strict=True)
+    more = {"other": one.other, "NaN": one.nans, "null": one.nulls}
+    yield from ((name, *shares, None, None) for name, shares in more.items() if any(shares))
+
+
+def _over_time(features: list[FeatureParity]) -> pd.DataFrame:
+    causes = sorted({cause for one in features for cause in one.causes})
+    rows = (row for one in features for row in _stretches(one))
+    frame = _frame(rows, [*OVER_TIME, *causes])
+    return frame.fillna(dict.fromkeys(causes, 0)).astype(dict.fromkeys(causes, "int64"))
+
+
+def _stretches(one: FeatureParity) -> Iterable[dict[str, Any]]:
+    if one.over_time is None:
+        return
+    counted, step = one.over_time, timedelta(seconds=one.over_time.step_seconds)
+    for place, (compared, mismatched) in enumerate(zip(counted.compared, counted.mismatched, strict=True)):
+        if compared:
+            row = (one.feature, counted.start + place * step, compared, mismatched, mismatched / compared)
+            of_causes = {cause: cells[place] for cause, cells in counted.causes.items()}
+            yield {**dict(zip(OVER_TIME, row, strict=True)), **of_causes}
 
 
 def _ttl(one: ViewTtl) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -13,14 +14,36 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from skew_ext.model import AuditReport, DistributionRow, Example, FeatureParity
-from skew_ext.report import harm, plots, remarks, summary, words
+from skew_ext.report import harm, histograms, plots, remarks, summary, timeline, words
 
 MOST_EXAMPLES = 10
-MOST_OF_ALL = 400
+MOST_OF_ALL = 300
 """So many examples fit a page that can be mailed, whatever the number of features; each keeps at least three."""
 URGENCY = ("act", "watch", "too_few", "pass")
 _QUOTED = re.compile(r"`([^`]+)`")
 LABELS = {"pass": "Pass", "warn": "Warn", "fail": "Fail", "info": "Info"}
+
+
+@dataclass(frozen=True)
+class _Plots:
+    """What is drawn of one feature."""
+
+    name: str
+    parity: FeatureParity | None
+    skew: DistributionRow | None
+    drift: DistributionRow | None
+
+    @property
+    def told(self) -> bool:
+        """Whether there is anything to look at: cells that differ, or a distribution that has moved."""
+        moved = any(row is not None and row.verdict in ("act", "watch") for row in (self.skew, self.drift))
+        return moved or bool(self.parity and self.parity.mismatched)
+
+    @property
+    def any(self) -> bool:
+        """Whether anything can be drawn."""
+        drawn = any(row is not None and row.histogram is not None for row in (self.skew, self.drift))
+        return drawn or bool(self.parity and timeline.of_feature(self.parity))
 
 
 def page(report: AuditReport) -> str:
@@ -60,6 +83,9 @@ def _template() -> Template:
         "basis": remarks.of_ttl,
         "staleness": plots.staleness,
         "effect": plots.effect,
+        "timeline": timeline.of_harm,
+        "course": timeline.of_feature,
+        "histogram": histograms.drawn,
         "prose": _prose,
         "opening": _opening,  # jinja's own capitalize makes "TTL" into "ttl"
     }
@@ -76,12 +102,14 @@ def _context(report: AuditReport) -> dict[str, Any]:
         "sentence": summary.sentence(report),
         "decisions": remarks.decisions(report.impact),
         "harms": harm.harms(report),
+        "timeline": timeline.of_report(report),
         "severities": _severities(report),
         "causes": causes,
         "order": {one["name"]: place for place, one in enumerate(causes)},
         "fine": summary.fine(report),
         "unchecked": summary.unchecked(report),
         "differing": [one for one in features if one.mismatched],
+        "plots": _plots(report, features),
         "same": sorted((one for one in features if not one.mismatched), key=lambda one: one.feature),
         "widest": max((one.ci95[1] for one in features if one.mismatched), default=1.0),
         "examples": _examples(features),
@@ -103,6 +131,15 @@ def _examples(features: list[FeatureParity]) -> list[tuple[FeatureParity, list[E
     shown = [one for one in features if one.examples]
     most = max(3, min(MOST_EXAMPLES, MOST_OF_ALL // max(len(shown), 1)))
     return [(one, one.examples[:most]) for one in shown]
+
+
+def _plots(report: AuditReport, features: list[FeatureParity]) -> tuple[list[_Plots], list[_Plots]]:
+    """Give what is drawn of each feature, those that differ or have moved before the others."""
+    skew, drift = ({row.feature: row for row in rows} for rows in (report.distribution.skew, report.distribution.drift))
+    known = {one.feature: one for one in features}
+    drawn = [_Plots(name, known.get(name), skew.get(name), drift.get(name)) for name in {**known, **skew, **drift}]
+    drawn = [one for one in drawn if one.any]
+    return [one for one in drawn if one.told], [one for one in drawn if not one.told]
 
 
 def _breakable(name: str) -> Markup:

@@ -46,7 +46,10 @@ class Report(AuditReport):
         return markdown.dumps(self)
 
     def to_frames(self) -> dict[str, pd.DataFrame]:
-        """Give the report as data frames: parity, causes, examples, findings, distribution, ttl and impact."""
+        """Give the report as data frames by name.
+
+        They are parity, causes, examples, findings, distribution, histograms, ttl, over_time and impact.
+        """
         return frames.frames(self)
 
     def __repr__(self) -> str:

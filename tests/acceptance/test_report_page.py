@@ -7,6 +7,7 @@ look like a passed one.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,11 +19,13 @@ from playwright.sync_api import Browser, BrowserType, Page, Route, sync_playwrig
 
 from skew_ext.report import Report
 from tests.unit.test_report import CLEAN, HOSTILE, report
+from tests.unit.test_report_plots import counted, plotted
 from tests.unit.test_report_remarks import changed
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome-headless-shell")
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 PHONE, DESK = {"width": 390, "height": 800}, {"width": 1200, "height": 900}
+LEAST_GRAPHIC = 3.0  # WCAG 2.1, 1.4.11, level AA: graphics that say something
 LEAST_CONTRAST = 4.5  # WCAG 2.1, 1.4.3, level AA: text against what is behind it
 
 CONTRASTS = """() => {
@@ -46,6 +49,27 @@ CONTRASTS = """() => {
     found[`${one.tagName}.${one.className}`] = (pair[0] + 0.05) / (pair[1] + 0.05);
   }
   return found;
+}"""
+
+MARKS = """() => {
+  const parse = text => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, at) => sum + v * [0.2126, 0.7152, 0.0722][at], 0);
+  const found = {};
+  for (const one of document.querySelectorAll('.timeline path, .bins path')) {
+    const card = one.closest('.whole, .finding, .plots');
+    const pair = [getComputedStyle(one).stroke, getComputedStyle(card).backgroundColor];
+    const [dark, bright] = pair.map(color => light(parse(color))).sort((a, b) => a - b);
+    const box = one.getBoundingClientRect();
+    found[one.classList[0]] = [(bright + 0.05) / (dark + 0.05), box.width, box.height];
+  }
+  return found;
+}"""
+
+HIT = """([x, y]) => {
+  const box = document.querySelector('.plots .timeline svg').getBoundingClientRect();
+  return document.elementFromPoint(box.x + x * box.width, box.y + y * box.height).matches('path.all');
 }"""
 
 
@@ -119,7 +143,7 @@ def shown(page: Page, selector: str) -> list[str]:
     return [one.inner_text().splitlines()[0] for one in page.locator(selector).all() if one.is_visible()]
 
 
-@pytest.mark.parametrize("one", [changed(), report(**CLEAN)], ids=["full", "clean"])
+@pytest.mark.parametrize("one", [changed(), plotted(), report(**CLEAN)], ids=["full", "plots", "clean"])
 def test_page_renders_without_a_complaint_or_a_request(one: Report, opened: Opened, tmp_path: Path) -> None:
     """The verdict is seen, the console is empty, and nothing but the file was asked for."""
     path = one.to_html(tmp_path / "report.html")
@@ -171,11 +195,50 @@ def test_every_text_can_be_read_in_light_and_dark(scheme: Literal["light", "dark
     assert dark == (scheme == "dark")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_mark_of_a_plot_can_be_seen_in_light_and_dark(
+    scheme: Literal["light", "dark"], opened: Opened, tmp_path: Path
+) -> None:
+    """Each has the contrast that WCAG asks of graphics against the card that it is drawn on, and some size."""
+    opened.page.emulate_media(color_scheme=scheme)
+    page = opened.goto(plotted().to_html(tmp_path / "report.html"))
+    marks: dict[str, list[float]] = page.evaluate(MARKS)
+    assert {*marks} == {"fail", "info", "all", "traffic", "reference", "served"}
+    for name, (contrast, width, height) in marks.items():
+        assert contrast >= LEAST_GRAPHIC, name
+        assert width > 0, name
+        assert height > 0 or name == "traffic", name
+
+
+def test_bars_stand_where_their_numbers_say(opened: Opened, tmp_path: Path) -> None:
+    """Of four stretches with rates of 5, 15, 40 and 0 %, on a plot up to 40 %: what a pointer would hit."""
+    page = opened.goto(plotted().to_html(tmp_path / "report.html"))
+    page.locator(".plots .timeline").scroll_into_view_if_needed()
+
+    def hit(slot: int, rate: float) -> bool:
+        return bool(page.evaluate(HIT, [(slot + 0.5) / 4, 1 - rate / 0.4]))
+
+    assert [hit(slot, rate) for slot, rate in [(0, 0.03), (1, 0.13), (2, 0.38)]] == [True] * 3
+    assert [hit(slot, rate) for slot, rate in [(0, 0.07), (1, 0.17), (3, 0.02)]] == [False] * 3
+
+
+def test_plots_of_features_are_filtered_by_cause(opened: Opened, tmp_path: Path) -> None:
+    """A feature is seen under each of its causes, and only there."""
+    one = plotted()
+    other = dataclasses.replace(counted({"precision": [1, 2, 0, 0]}, [9, 9, 9, 9]), feature="trip__other")
+    both = dataclasses.replace(one.parity, features=[*one.parity.features, other])
+    page = opened.goto(dataclasses.replace(one, parity=both).to_html(tmp_path / "report.html"))
+    assert shown(page, ".plots h4") == ["trip__km", "trip__other"]
+    page.get_by_role("radio", name="rescaled").check()
+    assert shown(page, ".plots h4") == ["trip__km"]
+
+
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-def test_page_is_no_wider_than_the_screen(size: Any, opened: Opened, file: Path) -> None:
+@pytest.mark.parametrize("one", [changed(), plotted()], ids=["full", "plots"])
+def test_page_is_no_wider_than_the_screen(one: Report, size: Any, opened: Opened, tmp_path: Path) -> None:
     """What is wide scrolls by itself."""
     opened.page.set_viewport_size(size)
-    page = opened.goto(file)
+    page = opened.goto(one.to_html(tmp_path / "report.html"))
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
 

@@ -30,7 +30,7 @@ from skew_ext.report.harm import harms
 
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
 HOSTILE = "<script>alert(1)</script>[bold]x[/bold]"
-FRAMES = {"parity", "causes", "examples", "findings", "distribution", "ttl", "impact"}
+FRAMES = {"parity", "causes", "examples", "findings", "distribution", "histograms", "ttl", "over_time", "impact"}
 
 
 def parity(feature: str, causes: dict[str, int], *, examples: int = 0, lag: Lag | None = None) -> FeatureParity:
@@ -233,7 +233,7 @@ def test_frames_have_their_columns_however_little_was_found() -> None:
     full = report().to_frames()
     empty = report(parity=Parity(0, 0, []), findings=[], ttl=[], distribution=Distribution()).to_frames()
     assert full.keys() == empty.keys() == FRAMES
-    for name in FRAMES - {"ttl"}:
+    for name in FRAMES - {"ttl", "over_time"}:
         assert list(full[name].columns) == list(empty[name].columns)
         assert len(empty[name]) == 0
     assert set(full["ttl"].columns) - set(empty["ttl"].columns) == {"served_inside", "absent_outside"}

@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from skew_ext.model import Distribution, Example, Finding, Impact, Parity, ScoreChange, TtlAdvice, ViewTtl
+from skew_ext.model import (
+    Distribution,
+    Example,
+    Finding,
+    Histogram,
+    Impact,
+    OverTime,
+    Parity,
+    ScoreChange,
+    TtlAdvice,
+    ViewTtl,
+)
 from skew_ext.report import Report
 from skew_ext.report.terminal import render
 from tests.unit.test_report import CLEAN, HOSTILE, START, finding, parity, report, row
@@ -185,14 +196,24 @@ def test_page_says_what_matters_in_order() -> None:
 
 
 def test_page_of_a_hundred_features_is_below_a_megabyte(tmp_path: Path) -> None:
-    """With ten examples of every feature, each with long values, both distributions, decisions and advice."""
+    """With ten examples of every feature, each with long values, plots, both distributions, decisions and advice."""
     long = "x" * 100_000
     features = [parity(f"view{i % 7}__feature_{i}", {"stale_online": 5 + i, "precision": 2}) for i in range(100)]
     example = Example(
         {"driver": 1}, "0195f3a2-7c1e-7d2a-9b1f-000000000000", START, long, [1.5] * 5000, START, START, "x"
     )
-    features = [dataclasses.replace(one, examples=[example] * 25) for one in features]
-    moved = {"change": "sudden", "since": START, "until": START, "out_of_range": 0.1, "note": "x" * 80}
+    hours = OverTime(START, 1800, [21] * 48, {"stale_online": [5] * 48, "precision": [7, 3] * 24})
+    features = [dataclasses.replace(one, examples=[example] * 25, over_time=hours) for one in features]
+    shares = tuple(0.0437 + place / 1111 for place in range(20))
+    cells = Histogram(tuple("x" * 80 for _ in shares), shares, shares[::-1], (0.01, 0.02))
+    moved = {
+        "change": "sudden",
+        "since": START,
+        "until": START,
+        "out_of_range": 0.1,
+        "note": "x" * 80,
+        "histogram": cells,
+    }
     rows = [row(one.feature, "watch", psi=0.15, ks=0.2, ks_p=0.01, **moved) for one in features]
     changes = [ScoreChange(one.feature, 1000, 10, 0.01, 0.1, 0.2) for one in features]
     quantiles = {f"p{share}": 60.0 * share for share in (1, 5, 25, 50, 75, 95, 99)}
@@ -200,7 +221,7 @@ def test_page_of_a_hundred_features_is_below_a_megabyte(tmp_path: Path) -> None:
         ViewTtl(f"view{i}", 60.0, 9, {}, None, 0, 0.5, quantiles, TtlAdvice(60.0, 60.0, quantiles, quantiles, "x" * 80))
         for i in range(7)
     ]
-    findings = [finding(one.feature, "stale_online") for one in features]
+    findings = [finding(one.feature, cause) for one in features for cause in one.causes]
     limits = {one.feature: dict.fromkeys(["psi_watch", "psi_act"], 0.2) for one in features}
     one = report(
         parity=Parity(100_000, 9000, features),
