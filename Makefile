@@ -51,7 +51,7 @@ for program in $(CHROMIUMS); do command -v $$program > /dev/null && exit 0; done
 test -z "$$SKEW_TEST_CHROMIUM" || exit 0; \
 $(BIN)/playwright install --only-shell chromium > $(VENV)/browser.log 2>&1 && exit 0; \
 test "$$(id -u)" = 0 && apt-get --version > /dev/null 2>&1 && echo "Installing Debian's chromium" \
-  && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium \
+  && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium fonts-liberation \
   > $(VENV)/browser.log 2>&1 && exit 0; \
 echo "the tests need a Chromium, and none could be had (see $(VENV)/browser.log): install one, or name it in SKEW_TEST_CHROMIUM" >&2; exit 1
 endef
