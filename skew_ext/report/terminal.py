@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from skew_ext.clock import duration_text
 from skew_ext.model import AuditReport
 from skew_ext.report import harm, remarks, summary, words
+from skew_ext.report.course import FEWEST
 from skew_ext.report.harm import Harm
 from skew_ext.text import harmless
 
 STYLES = {"pass": "bold green", "warn": "bold yellow", "fail": "bold red", "info": "bold blue"}
 WIDEST = 120
-NARROW = 20
+MOST = 25
+"""So many findings are told; each takes four lines or so."""
+BARS = "·▁▂▃▄▅▆▇█"
+"""What stands for a share of cells: the first for none."""
 
 
 def render(report: AuditReport, console: Console) -> None:
@@ -35,7 +43,11 @@ def render(report: AuditReport, console: Console) -> None:
         console.print(harmless(f"Decisions: {decided}."), width=width, highlight=False)
     harms = harm.harms(report)
     if harms:
-        console.print(_table(harms), width=width, highlight=False)
+        table = _table(harms[:MOST], plots=not console.options.ascii_only)
+        console.print(table, width=width, highlight=False)
+    if len(harms) > MOST:
+        less = words.plural(len(harms) - MOST, "finding")
+        console.print(f"{less} more, none of them graver: --json and --html have them all.", width=width)
     for line in _closing(report):
         console.print(harmless(line), width=width, highlight=False)
 
@@ -51,23 +63,37 @@ def _closing(report: AuditReport) -> list[str]:
     return [*lines, *(f"Note: {note}" for note in report.notes)]
 
 
-def _table(harms: list[Harm]) -> Table:
+def _table(harms: list[Harm], *, plots: bool) -> Table:
+    """Give a row for each finding: its severity, and beside it what differs, how much and why, and what to do.
+
+    Names stand in a column as wide as the screen allows, since a name that is broken cannot be searched for.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True, show_lines=len(harms) > 1)
-    table.add_column("What differs", ratio=6, overflow="fold")
-    table.add_column("How much", width=9, overflow="fold")
-    table.add_column("Why", ratio=5, overflow="fold")
-    table.add_column("What to do", ratio=6, overflow="fold")
+    table.add_column("", width=4)
+    table.add_column("What differs, how much, why, and what to do", overflow="fold")
     for one in harms:
-        table.add_row(*_cells(one))
+        severity = one.first.severity
+        table.add_row(f"[{STYLES[severity]}]{severity.upper()}[/]", "\n".join(_lines(one, plots=plots)))
     return table
 
 
-def _cells(one: Harm) -> tuple[str, str, str, str]:
-    severity = one.first.severity
-    what = f"[{STYLES[severity]}]{severity.upper()}[/]\n{harmless(_broken(one.what))}"
-    return what, one.share, harmless(one.story), harmless("; ".join(one.remedies))
+def _lines(one: Harm, *, plots: bool) -> Iterable[str]:
+    yield f"[bold]{harmless(one.what)}[/]"
+    yield harmless(one.story if one.share == words.NONE else f"{one.share}: {one.story}")
+    plot = _plot(one) if plots else ""
+    if plot:
+        yield plot
+    yield harmless(f"What to do: {'; '.join(one.remedies)}")
 
 
-def _broken(what: str) -> str:
-    """Break a name that is alone and long where its view ends: better there than in the middle of a word."""
-    return what if " " in what or len(what) <= NARROW else what.replace("__", "__\n", 1)
+def _plot(one: Harm) -> str:
+    """Give the share of cells over the time of the window, a character for each stretch; "" of what is by design."""
+    course = one.course
+    if course is None or one.first.severity == "info" or len(course.served) < FEWEST:
+        return ""
+    top = course.rates.max()
+    heights = np.ceil(course.rates / top * (len(BARS) - 1)).astype(int)
+    marks = zip(heights, course.compared, strict=True)
+    line = "".join(BARS[height] if compared else " " for height, compared in marks)
+    each = duration_text(course.step.total_seconds())
+    return f"{line} [dim]at most {words.percent(float(top))}, each {each}[/]"

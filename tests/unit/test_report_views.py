@@ -81,15 +81,10 @@ def test_terminal_fits_eighty_columns_and_says_it_all() -> None:
     assert text.startswith("FAIL  1,138 of 5,000 served cells (22.8%)")
     flat = " ".join(text.split())
     for said in (
-        "What differs",
-        "How much",
-        "Why",
-        "What to do",
-        "90.0%",
-        "driver: a, b",
-        "11.5% to",
-        "12.0%",
-        "mend rescaled",
+        "What differs, how much, why, and what to do",
+        "FAIL trip__km 90.0% of cells: the value is off by a constant factor, as in another unit (rescaled)",
+        "driver: a, b 11.5% to 12.0% of cells: a newer row was known and not yet materialized (stale_online), up to",
+        "What to do: mend rescaled",
     ):
         assert said in flat
     assert "Checked and fine: 1 of 5 features served as trained (1,000 cells); no distribution drift in 1" in flat
@@ -106,6 +101,54 @@ def test_terminal_prints_data_as_data() -> None:
     assert "\x1b" not in flat
     assert "[/] (rides)" in flat
     assert "Note: [link=x]y[/link]" in flat
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_terminal_breaks_no_name_that_fits(width: int) -> None:
+    """A name of half a screen is in one piece, one that is longer than the screen is whole, and nothing is cut."""
+    name, longest = f"view__{'feature_' * 5}x", f"view__{'y' * 200}"
+    text = printed(report(findings=[finding(name, "unexplained"), finding(longest, "unexplained")]), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert sum(name in line for line in text.splitlines()) >= 1
+    assert "y" * 200 in "".join(text.split())
+    assert "…" not in text
+
+
+def test_terminal_tells_the_gravest_of_very_many_findings() -> None:
+    """And says how many it does not, and where they are."""
+    many = [finding(f"view{place}__f", "unexplained", "fail" if place == 99 else "warn") for place in range(100)]
+    text = " ".join(printed(report(findings=many)).split())
+    assert text.index("FAIL view99__f") < text.index("WARN view0__f")
+    assert text.count("What to do: mend unexplained") == 25
+    assert "75 findings more, none of them graver: --json and --html have them all." in text
+
+
+def test_terminal_shows_the_course_of_what_broke_where_it_can() -> None:
+    """A character for each stretch: a blank where nothing was served, a dot where nothing differs; not in ASCII."""
+    cells = OverTime(START, 3600, [100, 100, 0, 100, 100, 100], {"rescaled": [0, 1, 0, 40, 20, 0]})
+    feature = dataclasses.replace(parity("trip__km", {"rescaled": 61}), over_time=cells)
+    one = report(findings=[finding("trip__km", "rescaled")], parity=Parity(1000, 61, [feature]))
+    assert "·▁ █▄· at most 40.0%, each 1 h" in printed(one)
+    by_design = report(findings=[finding("trip__km", "rescaled", "info")], parity=one.parity)
+    assert "█" not in printed(by_design)
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    render(one, Console(file=stream, width=80))  # and raises nothing
+    stream.seek(0)
+    assert "What to do: mend rescaled" in stream.read()
+
+
+@pytest.mark.parametrize(("variable", "coloured"), [("NO_COLOR", False), ("FORCE_COLOR", True)])
+def test_terminal_keeps_to_the_custom_of_environment_variables(
+    variable: str, *, coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """See no-color.org and force-color.org."""
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv(variable, "1")
+    stream = io.StringIO()
+    render(report(), Console(file=stream, width=80, force_terminal=None if coloured else True))
+    assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]m", stream.getvalue())) == coloured
 
 
 def test_terminal_has_colour_where_there_is_a_terminal() -> None:
