@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Severity = Literal["info", "warn", "fail"]
 Verdict = Literal["pass", "warn", "fail"]
 Cell = object
 """One feature value as Python sees it: None, bool, int, float, str, bytes, datetime, or a list of these."""
+
+
+class NotCompared(NamedTuple):
+    """Why a feature has no baseline, and what would give it one."""
+
+    why: str
+    remedy: str
 
 
 @dataclass(frozen=True)

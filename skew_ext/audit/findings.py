@@ -13,7 +13,7 @@ from skew_ext.model import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from skew_ext.model import DistributionRow, FeatureParity, Severity, Verdict
+    from skew_ext.model import DistributionRow, FeatureParity, NotCompared, Severity, Verdict
 
 FAIL_RATE = 0.01
 """The share of a feature's cells from which a broken promise fails the audit; below it, it warns."""
@@ -169,7 +169,7 @@ _DRIFT_REMEDIES = {
 }
 
 
-def baseline_findings(lost: int, repeated: int, not_comparable: dict[str, str]) -> Iterable[Finding]:
+def baseline_findings(lost: int, repeated: int, not_comparable: dict[str, NotCompared]) -> Iterable[Finding]:
     """Give the findings about the baseline itself: what the offline store did to rows, and what has no baseline."""
     remedy = "rows were put right for this audit; a training set from this store needs the same care"
     if lost:
@@ -179,7 +179,7 @@ def baseline_findings(lost: int, repeated: int, not_comparable: dict[str, str]) 
         message = f"the offline store gave {repeated:,} entity rows more than once; the first of each counts"
         yield Finding("baseline_rows_repeated", "warn", None, None, message, remedy)
     for feature, reason in sorted(not_comparable.items()):
-        yield Finding("not_compared", "info", feature, None, f"not compared: {reason}", "see the message")
+        yield Finding("not_compared", "info", feature, None, f"not compared: {reason.why}", reason.remedy)
 
 
 def verdict_of(findings: Iterable[Finding]) -> Verdict:

@@ -32,7 +32,7 @@ from skew_ext.baseline.plan import plan_views
 from skew_ext.baseline.source_times import EPOCH, source_times
 from skew_ext.clock import utc_now
 from skew_ext.engines.engine import engine_for
-from skew_ext.model import Distribution, FeatureParity, Finding, Parity, ViewTtl
+from skew_ext.model import Distribution, FeatureParity, Finding, NotCompared, Parity, ViewTtl
 from skew_ext.repo import feature_service as find_service
 from skew_ext.repo import open_store
 from skew_ext.report import Report
@@ -251,13 +251,15 @@ def _distribution(
     return Distributions(passed.distributions(), views, limits, BASELINE_PREFIX).run(trained, features)
 
 
-def _not_compared(passed: Engine) -> dict[str, str]:
+def _not_compared(passed: Engine) -> dict[str, NotCompared]:
     compared = {counts.plan.column(name) for counts in passed.counts for name in counts.features}
     reasons = {name: reason for name, reason in passed.baseline.not_comparable.items() if name not in compared}
     for counts in passed.counts:
         for name in counts.plan.features:
             if name not in counts.logged:
-                reasons[counts.plan.column(name)] = "no lookup of the window logged it: it is newer than the window"
+                reasons[counts.plan.column(name)] = NotCompared(
+                    "no lookup of the window logged it: it is newer than the window", "audit a later window"
+                )
     return reasons
 
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from skew_ext.frames import listed
+from skew_ext.model import NotCompared
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,17 +24,22 @@ def recompute_on_demand(view: ViewPlan, views: Sequence[ViewPlan], log: pa.Table
     """
     inputs, missing = _inputs(view, views, log)
     if missing:
-        reason = f"its input {missing[0]} is not in the log: add it to the feature service"
-        baseline.not_comparable.update({view.column(name): reason for name in view.features})
+        why = f"its inputs are not in the log: {listed(missing)}"
+        _give_up(view, baseline, NotCompared(why, "add the inputs to the feature service, so that they are logged too"))
         return
     try:
         outputs = view.view.transform_arrow(pa.table(inputs))
         columns = {view.column(name): _as_chunked(outputs[name]) for name in view.features}
     except Exception as error:  # noqa: BLE001 - a transform is users' code and may raise anything
-        reason = f"its transform fails on the logged inputs: {type(error).__name__}: {' '.join(str(error).split())}"
-        baseline.not_comparable.update({view.column(name): reason for name in view.features})
+        why = f"its transform fails on the logged inputs: {type(error).__name__}: {' '.join(str(error).split())}"
+        remedy = "run the registered transform on what `read_log` gives; if it fails there, it fails in training"
+        _give_up(view, baseline, NotCompared(why, remedy))
         return
     baseline.columns.update(columns)
+
+
+def _give_up(view: ViewPlan, baseline: Baseline, reason: NotCompared) -> None:
+    baseline.not_comparable.update({view.column(name): reason for name in view.features})
 
 
 def _inputs(view: ViewPlan, views: Sequence[ViewPlan], log: pa.Table) -> tuple[dict[str, Any], list[str]]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from feast import FeatureService, FeatureStore
 
     from skew_ext.baseline.plan import ViewPlan
+    from skew_ext.model import NotCompared
 
 __all__ = ["CHUNK_ROWS", "Baseline", "any_present", "point_in_time", "recompute_on_demand"]
 
@@ -49,7 +50,7 @@ class Baseline:
 
     columns: dict[str, pa.ChunkedArray]
     faults: Counter[str] = field(default_factory=Counter)
-    not_comparable: dict[str, str] = field(default_factory=dict)
+    not_comparable: dict[str, NotCompared] = field(default_factory=dict)
     """Features without a baseline, and why."""
 
     @property

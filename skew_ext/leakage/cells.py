@@ -153,7 +153,7 @@ class _Checking:
         for name, values in trained.items():
             column = worded.view.column(name)
             if column in self.baseline.not_comparable:
-                self.result.notes.append(f"{column} was not checked: {self.baseline.not_comparable[column]}")
+                self.result.notes.append(f"{column} was not checked: {self.baseline.not_comparable[column].why}")
                 continue
             expected = self._expected(column)
             differs = compare(values, expected).different

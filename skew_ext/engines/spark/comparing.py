@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from skew_ext.audit.over_time import Stretches
     from skew_ext.baseline.plan import ViewPlan
+    from skew_ext.model import NotCompared
 
 HASH, DIFFERS, SUMMARY = "skew_hash", "skew_differs", "skew_summary"
 HASHES = 1 << 62
@@ -44,7 +45,7 @@ class Summary:
     rows: int = 0
     differing: int = 0
     faults: Counter[str] = field(default_factory=Counter)
-    not_comparable: dict[str, str] = field(default_factory=dict)
+    not_comparable: dict[str, NotCompared] = field(default_factory=dict)
 
     def message(self) -> bytes:
         """Give it as bytes, without Feast's objects."""
