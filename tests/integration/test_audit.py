@@ -8,6 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from feast import FeatureService, Field
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Float64
 
 from skew_ext import SkewAuditor, read_log, request_context
 from skew_ext.errors import AuditError, RepoError
@@ -282,3 +285,36 @@ def test_no_repo_is_said(tmp_path: Path) -> None:
         SkewAuditor(tmp_path)
     with pytest.raises(RepoError, match="is not a Feast repo"):
         read_log(tmp_path)
+
+
+def doubled(inputs: dict[str, Any]) -> dict[str, Any]:
+    if len(inputs["rating"]) > 20:
+        raise ValueError("too many rows at once")
+    return {"double": [rating * 2 for rating in inputs["rating"]]}
+
+
+def test_an_on_demand_view_that_cannot_be_recomputed_says_why_and_what_to_do(repo: Repo) -> None:
+    repo.write(hourly())
+    repo.materialize(NOON)
+    stats = repo.store.get_feature_view("stats")
+    schema = [Field(name="double", dtype=Float64)]
+    view = on_demand_feature_view(sources=[stats[["rating"]]], schema=schema, mode="python")(doubled)
+    said = []
+    for features in ([stats[["trips"]], view], [stats, view]):
+        repo.store.apply([view, FeatureService(name="scoring", features=features)])
+        start = NOON + len(said) * HOUR
+        for minute in range(2):
+            serve(repo, start + minute * MINUTE)
+        (finding,) = [one for one in audit(repo, start, start + HOUR).findings if one.code == "not_compared"]
+        assert (finding.severity, finding.feature) == ("info", "doubled__double")
+        said.append((finding.message, finding.remedy))
+    assert said == [
+        (
+            "not compared: its inputs are not in the log: stats__rating",
+            "add the inputs to the feature service, so that they are logged too",
+        ),
+        (
+            "not compared: its transform fails on the logged inputs: ValueError: too many rows at once",
+            "run the registered transform on what `read_log` gives; if it fails there, it fails in training",
+        ),
+    ]
