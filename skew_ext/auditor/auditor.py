@@ -248,7 +248,10 @@ def _parity(features: list[FeatureParity]) -> Parity:
 def _distribution(
     passed: Engine, views: Sequence[ViewPlan], limits: Limits, trained: dict[str, Any], features: Sequence[str]
 ) -> Distribution:
-    return Distributions(passed.distributions(), views, limits, BASELINE_PREFIX).run(trained, features)
+    # A feature that no lookup of the window was given has a column of nulls, and nothing was served.
+    given = {one.plan.column(name): one.compared[name] for one in passed.counts for name in one.features}
+    served = [name for name in features if given.get(name, 1)]
+    return Distributions(passed.distributions(), views, limits, BASELINE_PREFIX).run(trained, served)
 
 
 def _not_compared(passed: Engine) -> dict[str, NotCompared]:

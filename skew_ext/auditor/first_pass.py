@@ -9,15 +9,15 @@ import pyarrow as pa
 
 from skew_ext.audit.sample import EvenSample
 from skew_ext.auditor.ahead import ahead
-from skew_ext.auditor.counting import ViewCounts
+from skew_ext.auditor.counting import ViewCounts, asked
 from skew_ext.auditor.differing import BASELINE_PREFIX, DifferingRows
 from skew_ext.auditor.served import first_served_column
 from skew_ext.baseline.retrieval import Baseline, point_in_time, recompute_on_demand
 from skew_ext.log.union import union
-from skew_ext.schema import LOG_TIMESTAMP
+from skew_ext.schema import LOG_TIMESTAMP, STATUS_SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from feast import FeatureService, FeatureStore
 
@@ -75,7 +75,8 @@ class FirstPass:
         columns = [view.column(name) for view in self._views for name in view.features]
         keys = {key: None for view in self._views for key in view.join_keys.values()}
         columns = [*columns, *(BASELINE_PREFIX + name for name in columns), *keys, LOG_TIMESTAMP]
-        self.sample.add(both.select([name for name in columns if name in both.column_names]))
+        sampled = _as_asked(both, [view.column(name) for view in self._views for name in view.features])
+        self.sample.add(sampled.select([name for name in columns if name in both.column_names]))
         self.baseline.add(baseline)
 
     def blocks(self) -> Iterator[tuple[pa.Table, dict[str, pa.ChunkedArray]]]:
@@ -93,6 +94,19 @@ class FirstPass:
     def distributions(self) -> pa.Table:
         """Give the sample of rows that the distributions are made of, baseline columns beside the served ones."""
         return union(self.sample.tables)
+
+
+def _as_asked(both: pa.Table, columns: Iterable[str]) -> pa.Table:
+    """Give the rows without a baseline where a feature was not asked for, or not given: nothing stands against it."""
+    for column in columns:
+        expected, status = BASELINE_PREFIX + column, column + STATUS_SUFFIX
+        if expected not in both.column_names or status not in both.column_names:
+            continue
+        given = asked(both[status])
+        if not given.all():
+            places = pa.array(np.arange(both.num_rows), mask=~given)
+            both = both.set_column(both.column_names.index(expected), expected, both[expected].take(places))
+    return both
 
 
 def _beside(log: pa.Table, baseline: Baseline) -> pa.Table:
