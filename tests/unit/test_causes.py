@@ -234,19 +234,43 @@ def test_what_nobody_knows_does_not_hide_a_factor_that_fits_many_values() -> Non
     assert named(online(column(served), column(values))) == {"rescaled": 30, "unexplained": 70}
 
 
-def shifted(shift: int, *, moved: bool) -> DifferingCells:
-    """Make cells of keys with a row every 37 minutes, of which the one is served that is current `shift` later."""
-    keys, each = 40, 80
+def test_two_units_in_one_feature() -> None:
+    values = floats(60)
+    served = values * np.where(np.arange(60) % 3, 1.609344, 1000)
+    found = attribute(online(column(served), column(values)))
+    assert set(found.causes) == {"rescaled"}
+    assert found.constants == {"rescaled": "by 1.609344; by 1000"}
+
+
+def test_entities_that_are_asked_for_again_and_again_are_one_piece_of_evidence_each() -> None:
+    values = np.repeat(floats(7), 3)
+    noise = RANDOM.uniform(1, 1000, size=21)
+    both = online(column([*(values * 60), *noise]), column([*values, *floats(21)]))
+    assert named(both) == {"rescaled": 21, "unexplained": 21}
+    # Seven cells of two values, beside others: small whole numbers fit many a factor.
+    small = online(column([4, 6, 4, 6, 4, 6, 4, *range(100, 121)]), column([2, 3, 2, 3, 2, 3, 2, *range(7, 28)]))
+    assert "rescaled" not in named(small)
+
+
+def shifted(shift: int, *, moved: bool, keys: int = 40, flags: bool = False, unknown: int = 0) -> DifferingCells:
+    """Make cells of keys with a row every 37 minutes, of which the one is served that is current `shift` later.
+
+    With `flags` the feature is a bool. The last `unknown` keys are served their right row, with another value in it.
+    """
+    each = 80
     events = np.tile(NOW + (np.arange(each) - each // 2) * 37 * MINUTE, keys) + RANDOM.integers(0, MINUTE, keys * each)
     codes = np.repeat(np.arange(keys), each)
-    values = column(RANDOM.normal(size=keys * each))
+    drawn: Any = RANDOM.random(keys * each) < 1 / 2 if flags else RANDOM.normal(size=keys * each)
+    values = column(drawn)
     source = SourceRows(codes, events, events, {"x": values})
     key, at = np.arange(keys), np.full(keys, NOW)
     right, wrong = source.latest(key, at, None, known=True), source.latest(key, at + shift, None, known=False)
-    event = events[wrong] - (shift if moved else 0)
+    served = drawn[wrong]
+    served[keys - unknown :] = ~drawn[right[keys - unknown :]] if flags else RANDOM.normal(size=unknown)
+    event = np.where(np.arange(keys) < keys - unknown, events[wrong] - (shift if moved else 0), events[right])
     first, end = source.span(key, *bounds(event, 1))
-    return DifferingCells(
-        served=values.take(pa.array(wrong)),
+    cells = DifferingCells(
+        served=column(served),
         baseline=values.take(pa.array(right)),
         served_event=event,
         served_at=at,
@@ -267,6 +291,7 @@ def shifted(shift: int, *, moved: bool) -> DifferingCells:
         ),
         fingerprints_differ=np.zeros(keys, dtype=bool),
     )
+    return cells.take(np.flatnonzero(compare(cells.served, cells.baseline).different))
 
 
 @pytest.mark.parametrize(
@@ -281,6 +306,16 @@ def shifted(shift: int, *, moved: bool) -> DifferingCells:
 def test_timestamp_shift(shift: int, says: str) -> None:
     found = attribute(shifted(shift, moved=True))
     assert (set(found.causes), found.constants) == ({"timestamp_shift"}, {"timestamp_shift": says})
+
+
+def test_a_shift_of_few_flags_beside_what_nobody_knows() -> None:
+    found = attribute(shifted(270 * MINUTE, moved=True, keys=40, flags=True, unknown=20))
+    assert found.constants == {"timestamp_shift": "by +4 h 30 min"}
+    assert found.causes.tolist().count("unexplained") == 20
+
+
+def test_flags_that_nobody_knows_are_not_shifted() -> None:
+    assert named(shifted(HOUR, moved=True, keys=30, flags=True, unknown=30)) == {"unexplained": 30}
 
 
 def test_a_shift_that_no_time_zone_has_is_none() -> None:

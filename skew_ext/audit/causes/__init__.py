@@ -72,10 +72,11 @@ def attribute(cells: DifferingCells) -> Attribution:
     _claim(causes, cells, TRANSFORM_CAUSES[:1])
     open_cells = np.flatnonzero(causes == UNEXPLAINED)
     believed = learned(cells.take(open_cells), VALUE_CAUSES) if len(open_cells) else {}
-    _claim(causes, cells, [(name, believed[name].fits) for name, _ in VALUE_CAUSES if name in believed])
+    _claim(causes, cells, [(name, one.fits) for name, _ in VALUE_CAUSES for one in believed.get(name, ())])
     _claim(causes, cells, TRANSFORM_CAUSES)
+    said = {name: "; ".join(dict.fromkeys(one.says for one in some if one.says)) for name, some in believed.items()}
     found = set(causes.tolist())
-    return Attribution(causes, {name: one.says for name, one in believed.items() if one.says and name in found})
+    return Attribution(causes, {name: says for name, says in said.items() if says and name in found})
 
 
 def _claim(

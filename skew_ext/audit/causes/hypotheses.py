@@ -10,8 +10,8 @@ for the others. Three things are asked.
   most `CHANCE`, were the served values dealt out anew among those cells, or drawn from the feature's source.
 - It reproduces nearly all (`NEARLY_ALL`) of the cells that it could and that no other hypothesis reproduces: so several
   causes in one feature do not hide each other. Or the case is settled without that: chance has a probability of at most
-  `SETTLED`, and `MANY_VALUES` different values are reproduced. Then cells that differ for reasons that nobody knows do
-  not hide it either.
+  `SETTLED`, and `MANY_VALUES` different values are reproduced, or so many that they settle it by themselves, each
+  counted once. Then cells that differ for reasons that nobody knows do not hide it either.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.stats import binom
 
 from skew_ext.audit.cells import plain
@@ -41,6 +40,8 @@ CHANCE = 1e-3
 SETTLED = 1e-9
 LEARNED_FROM = 5000
 """Of so many cells at most a constant is learned, drawn evenly over the window; it is then tried on all."""
+MOST_CONSTANTS = 4
+"""So many of each cause are learned of one feature at most."""
 _DEALS, _PAIRS = 4, 2000
 
 
@@ -65,20 +66,37 @@ class Hypothesis:
 Proposer = Callable[["DifferingCells"], "Hypothesis | None"]
 
 
-def learned(cells: DifferingCells, proposers: Iterable[tuple[str, Proposer]]) -> dict[str, Hypothesis]:
-    """Give, by cause, the hypotheses that are believed of cells that nothing else explains."""
-    sample = cells.take(evenly(len(cells), LEARNED_FROM))
-    proposed = {cause: found for cause, propose in proposers if (found := propose(sample)) is not None}
-    trials = {cause: Trial.of(sample, found) for cause, found in proposed.items()}
-    remaining, believed = np.ones(len(sample), dtype=bool), {}
+def learned(cells: DifferingCells, proposers: Iterable[tuple[str, Proposer]]) -> dict[str, list[Hypothesis]]:
+    """Give, by cause, the hypotheses that are believed of cells that nothing else explains.
+
+    What they leave open is asked again: two jobs may write two units, and a clock that is an hour off is off by another
+    hour in winter. Each constant stands on its own cells.
+    """
+    proposers, believed = list(proposers), dict[str, list[Hypothesis]]()
+    open_cells = cells.take(evenly(len(cells), LEARNED_FROM))
+    for _ in range(MOST_CONSTANTS):
+        found, left = _believed(open_cells, proposers)
+        for cause, hypothesis in found.items():
+            believed.setdefault(cause, []).append(hypothesis)
+        if not found or not left.any():
+            break
+        open_cells = open_cells.take(np.flatnonzero(left))
+    return believed
+
+
+def _believed(cells: DifferingCells, proposers: Iterable[tuple[str, Proposer]]) -> tuple[dict[str, Hypothesis], Mask]:
+    """Give the hypotheses that are believed, one of each cause at most, and which cells they leave open."""
+    proposed = {cause: found for cause, propose in proposers if (found := propose(cells)) is not None}
+    trials = {cause: Trial.of(cells, found) for cause, found in proposed.items()}
+    remaining, believed = np.ones(len(cells), dtype=bool), {}
     while trials:
         cause = max(trials, key=lambda name: int((trials[name].fits & remaining).sum()))
         trial = trials.pop(cause)
-        others = np.logical_or.reduce([np.zeros(len(sample), dtype=bool), *(one.fits for one in trials.values())])
-        if trial.convinces(sample, remaining, others):
+        others = np.logical_or.reduce([np.zeros(len(cells), dtype=bool), *(one.fits for one in trials.values())])
+        if trial.convinces(cells, remaining, others):
             believed[cause] = trial.hypothesis
             remaining &= ~trial.fits
-    return believed
+    return believed, remaining
 
 
 def evenly(count: int, most: int) -> Times:
@@ -112,7 +130,7 @@ class Trial:
             return False
         chance = self.hypothesis.tried * self._chance(cells, fits, could)
         nearly_all = fits.sum() >= NEARLY_ALL * (fits | (could & ~others)).sum()
-        return chance <= CHANCE and bool(nearly_all or (chance <= SETTLED and self._many_values(cells, fits)))
+        return chance <= CHANCE and bool(nearly_all or (chance <= SETTLED and self._by_values(cells, fits, could)))
 
     def _chance(self, cells: DifferingCells, fits: Mask, could: Mask) -> float:
         """Give the probability that so many cells fit by chance. Nulls, alike all of them, are no evidence."""
@@ -123,8 +141,13 @@ class Trial:
         share = _dealt_anew(cells.take(np.flatnonzero(valued)), self.hypothesis)
         return _tail(int((fits & valued).sum()), int(valued.sum()), share)
 
-    def _many_values(self, cells: DifferingCells, fits: Mask) -> bool:
-        return self.hypothesis.by_chance is not None or _different_values(cells, fits) >= MANY_VALUES
+    def _by_values(self, cells: DifferingCells, fits: Mask, could: Mask) -> bool:
+        """Say whether many values fit, and not one many times: an entity that is asked for often is one piece of it."""
+        if self.hypothesis.by_chance is not None or len(_first_of_values(cells, fits)) >= MANY_VALUES:
+            return True
+        once = _first_of_values(cells, could & ~cells.served_null)
+        share = _dealt_anew(cells.take(once), self.hypothesis)
+        return self.hypothesis.tried * _tail(int(fits[once].sum()), len(once), share) <= SETTLED
 
 
 def _tail(count: int, trials: int, share: float) -> float:
@@ -147,11 +170,12 @@ def _dealt_anew(cells: DifferingCells, hypothesis: Hypothesis) -> float:
     return (fitting + 1) / (max(deals, 0) * count + 1)
 
 
-def _different_values(cells: DifferingCells, fits: Mask) -> int:
-    served = cells.served.filter(pa.array(fits))
-    if pa.types.is_nested(served.type):
-        return len({repr(value) for value in served.to_pylist()})
-    return int(pc.count_distinct(served).as_py())
+def _first_of_values(cells: DifferingCells, mask: Mask) -> Times:
+    """Give the places of the mask at which each served value stands first."""
+    places, first = np.flatnonzero(mask), dict[str, int]()
+    for place, value in zip(places.tolist(), cells.served.take(pa.array(places)).to_pylist(), strict=True):
+        first.setdefault(repr(value), place)
+    return np.array(list(first.values()), dtype=np.int64)
 
 
 def drawn_from_source(cells: DifferingCells, fits: Callable[[DifferingCells], Mask]) -> float | None:

@@ -15,6 +15,8 @@ from skew_ext.audit.cells import matches
 from skew_ext.clock import duration_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from skew_ext.audit.causes.cells import DifferingCells, Evidence, Mask, Times, Wider
 
 LONGEST: Final = 14 * 3600 * 1_000_000
@@ -26,26 +28,41 @@ TRIED_ON: Final = 500
 
 
 def timestamp_shift(cells: DifferingCells) -> Hypothesis | None:
-    """The row served is the one that is current at another time, the same time away for all cells."""
-    evidence = cells.evidence
-    dated = np.flatnonzero(cells.has_event)
-    if evidence is None or evidence.wider is None or len(dated) < MIN_CELLS:
+    """The row served is the one that is current at another time, the same time away for all cells.
+
+    It is asked of the cells with a served event time that no row has, as a clock that is off leaves them: the others
+    may be right rows with changed values. Where it explains none of those, it is asked of all: in a source with events
+    on the hour a row may stand there.
+    """
+    if cells.evidence is None or cells.evidence.wider is None:
         return None
+    return _proposed(cells, _without_row) or _proposed(cells, _has_event)
+
+
+def _proposed(cells: DifferingCells, could: Callable[[DifferingCells], Mask]) -> Hypothesis | None:
+    dated = np.flatnonzero(could(cells))
     some = cells.take(dated[evenly(len(dated), TRIED_ON)])
+    if len(some) < MIN_CELLS:
+        return None
     counts = [int(_fits(some, shift).sum()) for shift in SHIFTS]
     best = int(np.argmax(counts))
     if counts[best] < MIN_CELLS:
         return None
-    # By chance as many cells fit as do for the next best shift.
-    next_best = max(count for place, count in enumerate(counts) if place != best)
-    chance = (next_best + 1) / (len(some) + 1)
+    # By chance as many cells fit as do for the next best shift; where none does for any, one more is taken for seen.
+    others = [count for place, count in enumerate(counts) if place != best]
+    chance = max(max(others) / len(some), (sum(others) + 1) / (len(others) * len(some) + 1))
     shift = SHIFTS[best]
     says = f"by {'-' if shift < 0 else '+'}{duration_text(timedelta(microseconds=abs(shift)).total_seconds())}"
-    return Hypothesis(partial(_fits, shift=shift), says, _has_event, by_chance=chance)
+    return Hypothesis(partial(_fits, shift=shift), says, could, by_chance=chance, tried=len(SHIFTS))
 
 
 def _has_event(cells: DifferingCells) -> Mask:
     return cells.has_event
+
+
+def _without_row(cells: DifferingCells) -> Mask:
+    evidence = cells.evidence
+    return cells.has_event if evidence is None else cells.has_event & (evidence.first_at >= evidence.end_at)
 
 
 def _fits(cells: DifferingCells, shift: int) -> Mask:
