@@ -1,105 +1,175 @@
 """How well the audit names causes: its confusion matrix over faults put into real repos, and clean traffic.
 
-Run `python benchmarks/causes_confusion.py --seeds 100`. For each seed a repo is made, served from and audited: in turn
-with one cause alone, with two causes at odds (60 to 40), with every cause at once, and with nothing wrong. Prints, for
-each cause, its cells, recall and precision over all of them, the cells that were confused, and the findings on clean
-traffic, of which there should be none. `--online redis` serves from a Redis on REDIS_URL (its database is emptied).
+Run `python benchmarks/causes_confusion.py --seeds 200`. For each seed repos are made, served from and audited: the
+worlds of `skew_ext.testing.drawn_worlds`. Prints, for each cause, its cells, recall and precision over all of them, and
+the worlds it is in; the cells that were confused; and the findings on clean traffic, of which there should be none.
+
+`--online redis` serves from a Redis on REDIS_URL (databases 0 to 15 are emptied), `--offline postgres` has the sources
+in a database on DATABASE_URL, and `--json FILE` adds what was found to a file, from which `--seeds 0` prints.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import multiprocessing
 import os
 import tempfile
 import time
+import traceback
 import warnings
+from collections import Counter
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
-from skew_ext.testing import FAULTS, LOOKUPS, Confusion, FaultyRepo, confusion, total
+from skew_ext.testing import HALF, SERVICE, Confusion, FaultyRepo, PostgresSources, confusion, drawn_worlds, total
+from skew_ext.testing.drawn import KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from skew_ext.testing import World
 
-KEYS = 240
-
-
-def worlds(seed: int) -> Iterator[tuple[str, dict[str, float]]]:
-    """Give the kinds of worlds of a seed: a name, and the shares of each fault."""
-    random = np.random.default_rng(seed)
-    faults, lookups = list(FAULTS), list(LOOKUPS)
-    alone = faults[seed % len(faults)]
-    yield f"{alone} alone", {alone: float(random.uniform(0.05, 0.9))}
-    one, other = random.choice(faults, size=2, replace=False).tolist()
-    yield "two at odds", {one: 0.3, other: 0.2}
-    everything = dict.fromkeys(faults, 0.9 / len(faults))
-    yield "everything", {**everything, lookups[0]: 0.1, lookups[1]: 0.1}
-    yield "clean", {}
+FRESH_AFTER = 5
+"""Seeds that one process takes, so that what stores keep in memory is given back."""
+FEW = 4
+"""So many faults are told by name."""
 
 
-def audited(seed: int, faults: dict[str, float], online: dict[str, Any] | None) -> tuple[Confusion, int]:
-    """Give the confusion matrix of one world, and the number of findings."""
+def audited(world: World, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Give what came of one world: its confusion matrix by pairs, and its findings where it is clean."""
+    pairs: Counter[tuple[str, str]] = Counter()
+    findings: list[str] = []
     with tempfile.TemporaryDirectory(prefix="skew-confusion-") as folder:
-        repo = FaultyRepo(folder, faults, seed=seed, keys=KEYS, online=online)
+        more = {"online": online_store(options.online), "sources": sources(options.offline), **world.options}
+        repo = FaultyRepo(folder, world.faults, seed=seed, **more)
         repo.serve()
-        report, cells = repo.audit()
-        return confusion(cells, repo.truth), len(report.findings)
+        for service in (SERVICE, HALF) if world.options.get("two_services") else (SERVICE,):
+            report, cells = repo.audit(service)
+            matrix = confusion(cells, repo.truth_of(service)).matrix
+            pairs.update({(str(true), str(found)): int(matrix.loc[true, found]) for true in matrix for found in matrix})
+            findings += [] if world.faults else [finding.message for finding in report.findings]
+    wrong = {f"{true} taken for {found}": count for (true, found), count in pairs.items() if true != found and count}
+    if wrong or findings:
+        faults = " and ".join(world.faults) if len(world.faults) <= FEW else "many"
+        print(f"seed {seed}, {world.kind} ({faults}): {wrong} {findings}", flush=True)
+    cells_of = [[true, found, count] for (true, found), count in pairs.items() if count]
+    return {
+        "seed": seed,
+        "kind": world.kind,
+        "cells": cells_of,
+        "findings": len(findings),
+        "faulty": bool(world.faults),
+    }
+
+
+def of_seed(seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Give what came of a seed's worlds."""
+    warnings.simplefilter("ignore")
+    kinds = drawn_worlds(
+        seed, keys=options.keys, redis=options.online == "redis", postgres=options.offline == "postgres"
+    )
+    return [whatever_came_of(world, seed, options) for world in kinds]
+
+
+def whatever_came_of(world: World, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Give what came of one world, a failure included: the others go on."""
+    try:
+        return audited(world, seed, options)
+    except Exception:  # noqa: BLE001 - it is told
+        print(f"seed {seed}, {world.kind}: failed\n{traceback.format_exc()}", flush=True)
+        return {"seed": seed, "kind": "FAILED", "cells": [], "findings": 1, "faulty": False}
 
 
 def online_store(kind: str) -> dict[str, Any] | None:
-    """Give the settings of the online store, emptied where it is shared."""
+    """Give the settings of the online store, emptied where it is shared: each process has a database of its own."""
     if kind != "redis":
         return None
     import redis  # noqa: PLC0415 - only for this store
 
-    client = redis.Redis.from_url(os.environ["REDIS_URL"])
-    client.flushdb()
-    where = client.connection_pool.connection_kwargs
-    return {"type": "redis", "connection_string": f"{where['host']}:{where['port']},db={where.get('db', 0)}"}
+    where = redis.Redis.from_url(os.environ["REDIS_URL"]).connection_pool.connection_kwargs
+    number = _worker()
+    redis.Redis(host=where["host"], port=where["port"], db=number).flushdb()
+    return {"type": "redis", "connection_string": f"{where['host']}:{where['port']},db={number}"}
+
+
+def sources(kind: str) -> PostgresSources | None:
+    """Give where the sources are: a schema of each process's own in PostgreSQL, or, for DuckDB, files."""
+    if kind != "postgres":
+        return None
+    import psycopg  # noqa: PLC0415 - only for this store
+
+    schema = f"confusion{_worker()}"
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}")
+        login = connection.info
+        names = {"host": login.host, "port": login.port, "database": login.dbname, "user": login.user}
+    return PostgresSources({**names, "password": login.password, "db_schema": schema, "sslmode": "disable"})
+
+
+def _worker() -> int:
+    identity = multiprocessing.current_process()._identity  # noqa: SLF001 - a number of its own for each process
+    return identity[0] % 16 if identity else 0
+
+
+def tell(results: list[dict[str, Any]]) -> None:
+    """Print what came of the worlds."""
+    faulty = [one for one in results if one["faulty"]]
+    worlds = Counter(true for one in faulty for true in {true for true, _, _ in one["cells"]})
+    matrices = [_matrix(one["cells"]) for one in faulty if one["cells"]]
+    if matrices:
+        everything = total(matrices)
+        table = everything.table()
+        table.insert(0, "worlds", [worlds[str(cause)] for cause in table.index])
+        print(table.to_string(float_format=lambda share: f"{share:.4f}"))
+    for kind in dict.fromkeys(one["kind"] for one in faulty):
+        some = [_matrix(one["cells"]) for one in faulty if one["kind"] == kind and one["cells"]]
+        counted = total(some).table() if some else pd.DataFrame({"cells": [], "recall": [], "precision": []})
+        worst = counted[["recall", "precision"]].min()
+        print(f"{kind}: {len(some)} worlds, worst recall {worst['recall']:.4f}, precision {worst['precision']:.4f}")
+    confused: Counter[str] = Counter()
+    for one in faulty:
+        confused.update({f"{true} taken for {found}": count for true, found, count in one["cells"] if true != found})
+    print("confused:", dict(confused) or "none")
+    clean = [one for one in results if not one["faulty"]]
+    print(f"clean: {len(clean)} worlds, {sum(one['findings'] for one in clean)} findings; faulty: {len(faulty)} worlds")
+
+
+def _matrix(cells: list[tuple[str, str, int]]) -> Confusion:
+    names = sorted({name for true, found, _ in cells for name in (true, found)})
+    matrix = pd.DataFrame(0, index=pd.Index(names, name="true"), columns=pd.Index(names, name="found"))
+    for true, found, count in cells:
+        matrix.loc[true, found] = count
+    return Confusion(matrix)
 
 
 def main() -> None:
     """Run the worlds of all seeds, and print what came of them."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=25)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--keys", type=int, default=KEYS)
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--online", choices=["sqlite", "redis"], default="sqlite")
+    parser.add_argument("--offline", choices=["duckdb", "postgres"], default="duckdb")
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    matrices: list[Confusion] = []
-    by_kind: dict[str, list[Confusion]] = {}
-    clean, found, began = 0, 0, time.perf_counter()
-    for seed in range(options.first, options.first + options.seeds):
-        for kind, faults in worlds(seed):
-            matrix, findings = audited(seed, faults, online_store(options.online))
-            if faults:
-                matrices.append(matrix)
-                by_kind.setdefault(kind.rpartition(" ")[2], []).append(matrix)
-                confused = matrix.matrix.to_numpy().sum() - np.trace(matrix.matrix.to_numpy())
-                if confused:
-                    print(f"seed {seed}, {kind} {faults}: {confused} cells confused", flush=True)
-            else:
-                clean, found = clean + 1, found + findings
-    everything = total(matrices)
-    pd.set_option("display.width", 250, "display.max_columns", 30)
-    print(everything.table().to_string(float_format=lambda share: f"{share:.4f}"))
-    for kind, some in by_kind.items():
-        table = total(some).table()
-        worst = table[["recall", "precision"]].min()
-        print(
-            f"{kind}: {len(some)} audits, worst recall {worst['recall']:.4f}, worst precision {worst['precision']:.4f}"
-        )
-    wrong = {
-        f"{true} taken for {given}": int(count)
-        for true, row in everything.matrix.iterrows()
-        for given, count in row.items()
-        if true != given and count
-    }
-    print("confused:", wrong or "none")
-    print(f"clean: {clean} audits, {found} findings")
-    print(f"{(time.perf_counter() - began) / (len(matrices) + clean):.2f} s for each world, made, served and audited")
+    known: list[dict[str, Any]] = []
+    if options.json and options.json.exists():
+        known = [json.loads(line) for line in options.json.read_text(encoding="utf-8").splitlines()]
+    seeds, began, results = range(options.first, options.first + options.seeds), time.perf_counter(), list(known)
+    with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=FRESH_AFTER) as pool:
+        for found in pool.imap_unordered(partial(of_seed, options=options), seeds):
+            results += found
+            if options.json:
+                with options.json.open("a", encoding="utf-8") as file:
+                    file.writelines(f"{json.dumps(one)}\n" for one in found)
+    tell(results)
+    made = len(results) - len(known)
+    print(
+        f"{options.jobs * (time.perf_counter() - began) / max(made, 1):.2f} s for each world, made, served and audited"
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ class Fault:
         A generator of its own.
     """
 
-    cause: ClassVar[str] = ""
+    cause: str = ""
     """The cause in the audit's table that describes it; empty for none."""
 
     def __init__(self, view: SyntheticView, times: Timeline, random: np.random.Generator) -> None:
@@ -41,10 +41,10 @@ class Fault:
         """Tell whether the view is one in which it can happen."""
         return True
 
-    def reaches(self, feature: str) -> bool:
-        """Tell whether it is what is wrong with a cell of this feature, where one differs."""
-        del feature
-        return True
+    def cause_of(self, feature: str, changed: frozenset[str]) -> str:
+        """Give what is wrong with a differing cell, of whose row the job changed some features; empty for nothing."""
+        del feature, changed
+        return self.cause
 
     def source(self, rows: list[Row]) -> list[Row]:
         """Give a key's rows as they come into the source; `rows` are as they should, in order of event time."""

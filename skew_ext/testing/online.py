@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
@@ -20,13 +21,22 @@ if TYPE_CHECKING:
     from skew_ext.testing.views import Key, Row, SyntheticView
 
 
+NO_KEY: Final = {DUMMY_ENTITY_ID: DUMMY_ENTITY_VAL}
+"""The key under which Feast keeps the rows of a view without entities."""
+
+
 def push(store: FeatureStore, view: SyntheticView, rows: Iterable[tuple[Key, Row]]) -> None:
     """Write rows to the online store as a job of one's own does: through Feast's `write_to_online_store`."""
     table = table_of(view, rows)
     if table.num_rows:
         # The frame keeps Arrow's types: pandas' own would make floats of whole numbers with a null among them.
         frame = table.to_pandas(types_mapper=_whole_numbers)
-        store.write_to_online_store(view.name, frame)
+        if view.keys:
+            store.write_to_online_store(view.name, frame)
+        else:
+            # Feast 0.67's own door writes such rows under an empty key, and reads them under that of its dummy entity.
+            stored = store.registry.get_feature_view(view.name, store.project)
+            store._get_provider().ingest_df(stored, frame.assign(**NO_KEY))  # noqa: SLF001
 
 
 def _whole_numbers(kind: Any) -> Any:
@@ -43,14 +53,14 @@ def evict(store: FeatureStore, view: str, key: Mapping[str, str | int]) -> None:
     view
         The feature view's name.
     key
-        The value of each join key.
+        The value of each join key; empty for a view without entities.
 
     Raises
     ------
     RepoError
         The online store is of another type.
     """
-    config = store.config
+    config, key = store.config, key or NO_KEY
     online: Any = store._get_provider().online_store  # noqa: SLF001 - Feast has no public way
     kind = type(online).__name__
     if kind == "RedisOnlineStore":

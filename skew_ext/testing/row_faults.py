@@ -51,7 +51,7 @@ class Restated(Fault):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._in_place = bool(self.random.random() < COIN)
+        self.in_place = bool(self.random.random() < COIN)
 
     def fits(self) -> bool:
         """Only where the source says when a row was created."""
@@ -60,8 +60,9 @@ class Restated(Fault):
     def afterwards(self, rows: list[Row]) -> list[Row]:
         """Give what was served other values, created after the last lookup."""
         since, late = self.times.begin - 3 * HOUR, self.times.end + timedelta(minutes=1)
-        again = [replace(row, created=late, values=self.drawn()) for row in rows if since < row.event < self.times.end]
-        rewritten = {row.event for row in again} if self._in_place else set()
+        once = {row.event: row for row in rows if since < row.event < self.times.end}
+        again = [replace(row, created=late, values=self.drawn()) for row in once.values()]
+        rewritten = set(once) if self.in_place else set()
         return [*(row for row in rows if row.event not in rewritten), *again]
 
 
@@ -79,7 +80,11 @@ class LateArrival(Fault):
         nothing = self.random.random() < NOTHING_IN_TIME
         since = rows[0].event if nothing else self.times.begin - 2 * HOUR
         late = self.times.end + timedelta(minutes=30)
-        return [row if row.event < since else replace(row, created=max(late, row.created)) for row in rows]
+        # Of two rows of one event the one that came second still does.
+        return [
+            row if row.event < since else replace(row, created=max(late, row.event) + (row.created - row.event))
+            for row in rows
+        ]
 
 
 class StaleOnline(Fault):
@@ -96,6 +101,10 @@ class EvictedOnline(Fault):
     """The online store loses a key that it has served, as with a key TTL that is too short."""
 
     cause = "evicted_online"
+
+    def fits(self) -> bool:
+        """Only where there are keys to lose."""
+        return bool(self.view.keys)
 
     def written(self, rows: Sequence[Row], tick: int) -> Row | None:
         """Write in the first round alone."""

@@ -44,6 +44,8 @@ def alike(left: Any, right: Any) -> bool:
     """Say whether two values are the same up to rounding; null and NaN are each the same as themselves."""
     if left is None or right is None:
         return left is right
+    if isinstance(left, set):
+        return left == set(right)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(alike, left, right))
     if isinstance(left, float) and isinstance(right, float):

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from skew_ext.testing.fault import Fault
 from skew_ext.testing.row_faults import COIN
+from skew_ext.testing.truth import alike, differ
 
 if TYPE_CHECKING:
     from skew_ext.testing.views import Row
@@ -28,10 +29,14 @@ WHOLE_FACTORS = (10, 60, 1000, -1)
 
 
 class ValueFault(Fault):
-    """The base of the faults in which the job changes values; `changes` says of which features, and how."""
+    """The base of the faults in which the job changes values; `changes` says of which features, and how.
+
+    In every third view the job does so only from the second round on, as after a deployment.
+    """
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
+        self.since = min(self.pick((0, 0, 1)), self.times.rounds - 1)
         # What a feature is like is read off values that are drawn as its rows will be.
         self.sample = {
             name: [feature.draw(self.random) for _ in range(SAMPLE)] for name, feature in self.view.features.items()
@@ -43,17 +48,22 @@ class ValueFault(Fault):
         return {}
 
     def fits(self) -> bool:
-        """Only where there is a feature that can be changed so."""
-        return bool(self.changes)
+        """Only where there is a feature that can be changed so, and keys enough to tell a constant by."""
+        return bool(self.changes) and bool(self.view.keys)
 
-    def reaches(self, feature: str) -> bool:
+    def cause_of(self, feature: str, changed: frozenset[str]) -> str:
         """Only the features that are changed."""
-        return feature in self.changes
+        return self.cause if feature in changed else ""
 
     def written(self, rows: Sequence[Row], tick: int) -> Row | None:
         """Write the row that should be, changed."""
         row = super().written(rows, tick)
-        return None if row is None else replace(row, values=self.changed(row.values))
+        return row if row is None or tick < self.since else self.applied(row)
+
+    def applied(self, row: Row) -> Row:
+        """Give a row as the job writes it."""
+        values = self.changed(row.values)
+        return replace(row, values=values, changed=frozenset(differ(values, row.values)))
 
     def changed(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Give a row's values as the job writes them."""
@@ -188,13 +198,23 @@ class Unexplained(ValueFault):
         """Choose all features."""
         return dict.fromkeys(self.view.features, lambda value: value)
 
+    def written(self, rows: Sequence[Row], tick: int) -> Row | None:
+        """Write what no row of the event has: of an event that was corrected there are two."""
+        row = super().written(rows, tick)
+        if row is None or not row.changed:
+            return row
+        same = [other.values for other in rows if other.event == row.event]
+        known = {name for name in row.changed if any(alike(row.values[name], values[name]) for values in same)}
+        right = {name: same[-1][name] for name in known}
+        return replace(row, values=row.values | right, changed=row.changed - known)
+
     def changed(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Write the values of no row."""
         del values
         return self.drawn()
 
 
-VALUE_FAULTS: tuple[type[Fault], ...] = (
+VALUE_FAULTS: tuple[type[ValueFault], ...] = (
     Precision,
     TypeCoercion,
     DefaultFilled,
