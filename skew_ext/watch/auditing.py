@@ -50,7 +50,7 @@ class WindowAudit(SkewAuditor):
         parities = {one.feature: one for one in report.parity.features}
         for name in (one for one in self._names if one in self._rows.column_names):
             served, baseline = self._rows[name], self._column(BASELINE_PREFIX + name)
-            if name not in known and (found := Scale.of(baseline or served, served, THRESHOLDS)) is not None:
+            if name not in known and (found := Scale.of(name, baseline or served, served, THRESHOLDS)) is not None:
                 known[name] = found
             parity = parities.get(name)
             features[name] = FeatureSummary(

@@ -38,7 +38,7 @@ class Training:
         """Summarize the training set's columns, by the features' names in the log."""
         made = cls()
         for name, column in columns.items():
-            scale = Scale.of(column, column, LIMITS)
+            scale = Scale.of(name, column, column, LIMITS)
             spread = None if scale is None else scale.count(column)
             if scale is not None and spread is not None:
                 made.scales[name], made.spreads[name] = scale, spread

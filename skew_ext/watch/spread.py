@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import pyarrow as pa
+
 from skew_ext.statistics import CategorySummary, NumericSummary, Tally, Thresholds, psi, psi_p_value, quantile_edges
 from skew_ext.statistics.arrays import NumericColumn, kind_of
+from skew_ext.statistics.identifiers import integer_identifier, text_identifier
+from skew_ext.statistics.stored import from_stored, stored
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     Arrow: TypeAlias = pa.Array | pa.ChunkedArray
 
 Spread = NumericSummary | CategorySummary
+_KEPT_ONCE = ("kind", "edges", "categories")
 ENOUGH_VALUES = 100
 """So many values at least are needed to fix bins that later windows are counted on."""
 
@@ -34,18 +37,22 @@ class Scale:
         return hashlib.sha256(json.dumps(self.to_json()).encode()).hexdigest()[:8]
 
     @classmethod
-    def of(cls, reference: Arrow, like: Arrow, thresholds: Thresholds) -> Scale | None:
-        """Give the scale that a reference asks for; None for what has no distribution to tell, and for identifiers."""
-        kind = kind_of(reference, like)
+    def of(cls, feature: str, reference: Arrow, like: Arrow, thresholds: Thresholds) -> Scale | None:
+        """Give the scale that a reference asks for; None for what has no distribution to tell, and for identifiers.
+
+        What an identifier is, the audit's distributions say.
+        """
+        kind, limits = kind_of(reference, like), (thresholds.identifier_share, ENOUGH_VALUES)
         if kind == "other" or len(reference) - reference.null_count < ENOUGH_VALUES:
             return None
-        if kind == "numeric":
-            edges = quantile_edges(reference, thresholds.bins)
-            return cls(edges=edges) if edges else None
-        tally = Tally.of(reference)
-        if tally.distinct_share >= thresholds.identifier_share:
+        if kind != "numeric":
+            identifier = text_identifier(reference, *limits)
+            return None if identifier else cls(categories=Tally.of(reference).top(thresholds.top_categories))
+        column = NumericColumn.of(reference)
+        if pa.types.is_integer(reference.type) and integer_identifier(feature, column, *limits):
             return None
-        return cls(categories=tally.top(thresholds.top_categories))
+        edges = quantile_edges(column, thresholds.bins)
+        return cls(edges=edges) if edges else None
 
     def count(self, column: Arrow) -> Spread | None:
         """Summarize a column on this scale; None for one of another kind."""
@@ -59,7 +66,7 @@ class Scale:
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON can hold it."""
         if self.categories is None:
-            return {"edges": [edge.hex() for edge in self.edges]}
+            return {"edges": [stored(edge) for edge in self.edges]}
         return {"categories": list(self.categories)}
 
     @classmethod
@@ -67,27 +74,23 @@ class Scale:
         """Give it back."""
         if "categories" in content:
             return cls(categories=tuple(content["categories"]))
-        return cls(edges=tuple(float.fromhex(edge) for edge in content["edges"]))
+        return cls(edges=tuple(from_stored(edge) for edge in content["edges"]))
 
 
-def spread_to_json(spread: Spread) -> list[Any]:
-    """Give the counts of a summary, behind the mark of its scale: that is kept once, elsewhere."""
-    if isinstance(spread, CategorySummary):
-        return [Scale(categories=spread.categories).mark, *spread.counts, spread.other, spread.nulls]
-    moments = (spread.nulls, spread.nans, spread.finite, spread.mean.hex(), spread.m2.hex())
-    return [Scale(edges=spread.edges).mark, *spread.counts, *moments]
+def spread_to_json(spread: Spread) -> dict[str, Any]:
+    """Give a summary as JSON can hold it, with the mark of its scale for its scale: that is kept once, elsewhere."""
+    scale = Scale(categories=spread.categories) if isinstance(spread, CategorySummary) else Scale(edges=spread.edges)
+    counted = spread.to_dict()
+    return {"scale": scale.mark, **{name: value for name, value in counted.items() if name not in _KEPT_ONCE}}
 
 
-def spread_from_json(content: list[Any], scale: Scale) -> Spread | None:
+def spread_from_json(content: dict[str, Any], scale: Scale) -> Spread | None:
     """Give a summary back; None where it was made on another scale than the present one."""
-    mark, *numbers = content
-    if mark != scale.mark:
+    if content["scale"] != scale.mark:
         return None
     if scale.categories is not None:
-        *counts, other, nulls = numbers
-        return CategorySummary(scale.categories, tuple(counts), other, nulls)
-    *counts, nulls, nans, finite, mean, m2 = numbers
-    return NumericSummary(scale.edges, tuple(counts), nulls, nans, finite, float.fromhex(mean), float.fromhex(m2))
+        return CategorySummary.from_dict({**content, "categories": scale.categories})
+    return NumericSummary.from_dict({**content, "edges": scale.edges})
 
 
 def merged(one: Spread | None, other: Spread | None) -> Spread | None:

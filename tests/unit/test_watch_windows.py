@@ -136,7 +136,7 @@ def test_sketches_add_up(one: list[int], other: list[int]) -> None:
 def test_a_window_is_the_same_after_json_and_adds_up() -> None:
     rng = np.random.default_rng(3)
     reference = numbers([*rng.normal(size=500).tolist(), None])
-    scale = Scale.of(reference, reference, Thresholds())
+    scale = Scale.of("v__f", reference, reference, Thresholds())
     assert scale is not None
     scales = {"v__f": scale}
 
@@ -171,15 +171,18 @@ def test_counts_on_another_scale_are_not_taken_for_counts_on_this_one() -> None:
 
 def test_scales_of_text_and_of_what_has_none() -> None:
     cities = pa.array(["Oslo", "Rome"] * 80)
-    scale = Scale.of(cities, cities, Thresholds())
+    scale = Scale.of("v__f", cities, cities, Thresholds())
     assert scale == Scale(categories=("Oslo", "Rome"))
     counted = scale.count(pa.array(["Rome", "Paris", None]))
     assert counted is not None
     assert counted.cells.tolist() == [0, 1, 1, 1]
     assert spread_from_json(spread_to_json(counted), scale) == counted
-    assert Scale.of(pa.array([str(n) for n in range(200)]), cities, Thresholds()) is None  # identifiers
-    assert Scale.of(cities.slice(0, 50), cities, Thresholds()) is None  # too few
-    assert Scale.of(pa.array([[1.0]] * 200), pa.array([[1.0]]), Thresholds()) is None
+    assert Scale.of("v__f", pa.array([str(n) for n in range(200)]), cities, Thresholds()) is None  # identifiers
+    assert Scale.of("v__f", cities.slice(0, 50), cities, Thresholds()) is None  # too few
+    assert Scale.of("v__f", pa.array([[1.0]] * 200), pa.array([[1.0]]), Thresholds()) is None
+    assert Scale.of("v__f", pa.array(range(1000, 1200)), pa.array([1]), Thresholds()) is None  # a sequence
+    assert Scale.of("v__f", pa.array(range(0, 200_000, 1000)), pa.array([1]), Thresholds()) is not None  # amounts
+    assert Scale.of("v__trip_id", pa.array(range(0, 200_000, 1000)), pa.array([1]), Thresholds()) is None
     assert scale.count(numbers([1.0])) is None
     assert divergence(counted, counted, enough=100) is None
     shifted = divergence(scale.count(cities), scale.count(pa.array(["Rome"] * 160)), enough=100)
