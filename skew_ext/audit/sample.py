@@ -51,9 +51,17 @@ class EvenSample:
         self._shrink()
 
     def _shrink(self) -> None:
-        while self.rows > self._most:
-            self._limit = self._limit * 9 // 10
-            self._kept = [_below(self._limit, *one) for one in self._kept]
+        limit = self._limit
+        while self._kept_below(limit) > self._most:
+            limit = limit * 9 // 10
+        if limit != self._limit:  # the rows are copied once, however far the limit goes down
+            self._limit = limit
+            self._kept = [_below(limit, *one) for one in self._kept]
+
+    def _kept_below(self, limit: int) -> int:
+        if limit == _ALL:
+            return self.rows
+        return sum(int(np.count_nonzero(hashes < np.uint64(limit))) for hashes, _ in self._kept)
 
 
 def _below(limit: int, hashes: Hashes, table: pa.Table) -> tuple[Hashes, pa.Table]:

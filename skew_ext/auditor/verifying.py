@@ -47,7 +47,7 @@ class Verifier:
             names = [name for name in view.features if {view.column(name)} <= baseline.keys() & set(log.column_names)]
             if view.on_demand or not names:
                 continue
-            source = SourceBaseline(self._store, view, log)
+            source = SourceBaseline(self._store, view, log, names)
             for name in names:
                 column = view.column(name)
                 right[column] = self._cells(source, name, plain(log[column]), baseline[column])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import cache
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,12 +19,13 @@ from skew_ext.audit.cells import compare, plain
 from skew_ext.audit.findings import SCHEDULE_SLACK, SCHEDULED, FeatureContext
 from skew_ext.audit.parity import Judged, feature_parity, per_cell, time_span
 from skew_ext.auditor.served import first_served_column
+from skew_ext.auditor.wider import WiderRows
 from skew_ext.baseline.evidence import fetch, microseconds, unordered
 from skew_ext.schema import LOG_TIMESTAMP, STATUS_SUFFIX, TIMESTAMP_SUFFIX, TRANSFORMS
 from skew_ext.serving.resolution import FINGERPRINT_TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection
 
     import numpy.typing as npt
     from feast import FeatureStore
@@ -112,11 +113,12 @@ class ViewAudit:
         precision = _precision(self._store)
         searched = _searched(source, keys, times, events, ttl=ttl, precision=precision)
 
-        def wider() -> Wider:
+        def wider(features: Collection[str]) -> Wider:
             since, until = (0 if ttl is None else max(start - LONGEST, 0)), end + LONGEST
-            return Wider(*fetch(self._store, self._plan, self._log.take(pa.array(rows)), since, until))
+            return Wider(*fetch(self._store, self._plan, self._log.take(pa.array(rows)), since, until, features))
 
-        return _Explainer(source, rows, searched, precision, self._unordered, cache(wider))
+        differ = [name for name, places in differing.items() if len(places)]
+        return _Explainer(source, rows, searched, precision, self._unordered, WiderRows(differ, wider))
 
     def _judge(self, name: str, rows: Indexes, explainer: _Explainer | None) -> Judged:
         column, chosen = self._plan.column(name), pa.array(rows)
@@ -203,7 +205,7 @@ class _Explainer:
     searched: dict[str, Indexes]
     precision: int
     unordered: set[str]
-    wider: Callable[[], Wider]
+    wider: WiderRows
 
     def evidence(self, name: str, rows: Indexes) -> Evidence:
         """Give the evidence of one feature for some of the rows."""
@@ -216,7 +218,7 @@ class _Explainer:
             numbers=places,
             precision=self.precision,
             feature=name,
-            wider=self.wider,
+            wider=partial(self.wider.of, name),
         )
 
 

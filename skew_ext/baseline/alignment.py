@@ -87,6 +87,8 @@ def _nth_of_its_text(entities: pd.DataFrame, names: Sequence[str]) -> Indexes:
 
 
 def chunk_column(column: Any) -> pa.Array:
-    """Give a chunked column as one array."""
+    """Give a chunked column as one array, without a copy where it is in one piece."""
+    if isinstance(column, pa.ChunkedArray) and column.num_chunks == 1:
+        return column.chunk(0)
     combined = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined

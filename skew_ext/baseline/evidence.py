@@ -21,7 +21,7 @@ from feast.types import Set
 from skew_ext.baseline.source_rows import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from feast import FeatureStore
 
@@ -127,13 +127,20 @@ class SourceRows:
         return np.asarray(np.searchsorted(rows, wanted), dtype=np.int64)
 
 
-def fetch(store: FeatureStore, view: ViewPlan, log: pa.Table, start: int, end: int) -> tuple[SourceRows, Indexes]:
+def fetch(  # noqa: PLR0913 - what is read of which source for whom
+    store: FeatureStore, view: ViewPlan, log: pa.Table, start: int, end: int, only: Collection[str] | None = None
+) -> tuple[SourceRows, Indexes]:
     """Read the view's source rows for the keys of `log`'s rows with events in [start, end] (microseconds).
 
-    Returns the rows, and the key code of each row of `log`.
+    With `only`, of its features only these. Returns the rows, and the key code of each row of `log`.
     """
     entities = [store.registry.get_entity(name, store.project) for name in view.view.entities]
     keys, features, event_column, created_column = utils._get_column_names(view.view, entities)  # noqa: SLF001
+    renamed = {ours: theirs for theirs, ours in (view.view.batch_source.field_mapping or {}).items()}
+    names = {feature.name: renamed.get(feature.name, feature.name) for feature in view.view.features}
+    # A stream's view counts its keys among its features.
+    names = {name: column for name, column in names.items() if column in features and (only is None or name in only)}
+    features = [column for column in features if column in names.values()]
     provider: Any = store._get_provider()  # noqa: SLF001 - the offline store has no public door that reads a source
     job = provider.offline_store.pull_all_from_table_or_query(
         config=store.config,
@@ -150,10 +157,6 @@ def fetch(store: FeatureStore, view: ViewPlan, log: pa.Table, start: int, end: i
     table = rows_of(job, [*keys, *features, event_column, created_column], dict(zip(keys, ours, strict=True)))
     codes = _key_codes(ours, [table[name] for name in keys], log.num_rows, table.num_rows)
     kept = np.flatnonzero(codes.source >= 0)
-    renamed = {ours: theirs for theirs, ours in (view.view.batch_source.field_mapping or {}).items()}
-    names = {feature.name: renamed.get(feature.name, feature.name) for feature in view.view.features}
-    # A stream's view counts its keys among its features.
-    names = {feature: column for feature, column in names.items() if column in features}
     rows = _sorted(table, kept, codes.source[kept], (event_column, created_column), names)
     return rows, codes.log
 

@@ -14,7 +14,7 @@ from skew_ext.baseline.evidence import Indexes, Times, fetch, microseconds
 from skew_ext.schema import LOG_TIMESTAMP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from feast import FeatureStore
 
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 
 class SourceBaseline:
-    """One view's source rows for rows of the log, and the row that training should use for each (-1 for none)."""
+    """One view's source rows for rows of the log, and the row that training should use for each (-1 for none).
 
-    def __init__(self, store: FeatureStore, view: ViewPlan, log: pa.Table) -> None:
+    With `only`, of its features only these have values.
+    """
+
+    def __init__(self, store: FeatureStore, view: ViewPlan, log: pa.Table, only: Collection[str] | None = None) -> None:
         at: Times = microseconds(log[LOG_TIMESTAMP])
         ttl = view.ttl_microseconds
         start = 0 if ttl is None else max(int(at.min()) - ttl - 1, 0)
-        self._source, self._keys = fetch(store, view, log, start, int(at.max()))
+        self._source, self._keys = fetch(store, view, log, start, int(at.max()), only)
         self.training: Indexes = self._source.latest(self._keys, at, ttl, known=False)
 
     def values(self, feature: str, positions: Indexes | None = None) -> pa.Array:
@@ -56,5 +59,6 @@ class SourceBaseline:
 
 def source_columns(store: FeatureStore, view: ViewPlan, log: pa.Table, features: Iterable[str]) -> dict[str, pa.Array]:
     """Give the point-in-time values of some features of a view for rows of the log, by their columns."""
-    baseline = SourceBaseline(store, view, log)
-    return {view.column(name): baseline.values(name) for name in features}
+    wanted = list(features)
+    baseline = SourceBaseline(store, view, log, wanted)
+    return {view.column(name): baseline.values(name) for name in wanted}

@@ -14,10 +14,10 @@ def rows_of(job: Any, columns: Sequence[str | None], keys: Mapping[str, Any] | N
     """Give the rows of a job of Feast's `pull_all_from_table_or_query`, with at least the `columns` that are named.
 
     `keys`: the key columns, with the logged values that matter. A Spark job gives the rows of these keys alone, in the
-    source's own types; others give all.
+    source's own types, and so does a DuckDB job, where the types are the source's; others give all.
     """
     if not hasattr(job, "to_spark_df"):
-        return job.to_arrow()
+        return _of_keys(job, keys or {})
     frame = job.to_spark_df()
     names = list(dict.fromkeys(name for name in columns if name))
     if set(names) <= set(frame.columns):
@@ -31,6 +31,24 @@ def rows_of(job: Any, columns: Sequence[str | None], keys: Mapping[str, Any] | N
 
         frame = frame.join(F.broadcast(wanted), wanted.columns, "left_semi")
     return frame.toArrow().rename_columns(names)
+
+
+def _of_keys(job: Any, keys: Mapping[str, Any]) -> pa.Table:
+    """Give the rows of an ibis job (DuckDB's) that have these keys; those of any other job, all."""
+    wanted, rows = pa.table(dict(keys)), getattr(job, "table", None)
+    if rows is None or not wanted.num_columns or not hasattr(rows, "semi_join"):
+        return job.to_arrow()
+    import ibis  # noqa: PLC0415 - it comes with Feast's duckdb extra
+
+    distinct = ibis.memtable(wanted.group_by(wanted.column_names).aggregate([]))
+    theirs, ours = rows.schema(), distinct.schema()
+    if not all(_same_kind(theirs[name], ours[name]) for name in keys):
+        return job.to_arrow()
+    return rows.semi_join(distinct, list(keys)).to_pyarrow()
+
+
+def _same_kind(one: Any, other: Any) -> bool:
+    return bool((one.is_integer() and other.is_integer()) or (one.is_string() and other.is_string()))
 
 
 def _by_place(names: Sequence[str]) -> list[str]:
