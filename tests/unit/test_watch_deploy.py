@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from tests.kit import HOUR, NOON
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 RULES = yaml.safe_load((DEPLOY / "prometheus" / "skew-alerts.yml").read_text())
+RULE_TESTS = yaml.safe_load((DEPLOY / "prometheus" / "skew-alerts.test.yml").read_text())
 DASHBOARD = json.loads((DEPLOY / "grafana" / "skew.json").read_text())
 GRAFANA = {"$__rate_interval": "5m", "$window": "1h", "$feature_service": ".*", "$feature": ".*"}
 
@@ -77,6 +81,30 @@ def test_an_expression_parses_and_asks_for_what_is_served(expression: str) -> No
         assert one.name in served, one.name
         for matcher in one.matchers.matchers:
             assert matcher.name in served[one.name], (one.name, matcher.name)
+
+
+def test_each_rule_is_tested_and_its_tests_speak_of_what_is_served() -> None:
+    """That a series in the rules' tests could come from a watch or a shipper; `instance` is Prometheus' own."""
+    served = metrics()
+    tested = {one["alertname"] for test in RULE_TESTS["tests"] for one in test["alert_rule_test"] if one["exp_alerts"]}
+    assert tested == {rule["alert"] for group in RULES["groups"] for rule in group["rules"]}
+    for test in RULE_TESTS["tests"]:
+        for series in test["input_series"]:
+            (one,) = selectors(promql_parser.parse(series["series"]))
+            labels = {matcher.name for matcher in one.matchers.matchers} - {"instance"}
+            assert labels <= served[str(one.name)], series
+
+
+def test_rules_fire_on_what_they_are_for_and_on_nothing_else() -> None:
+    """By Prometheus' own promtool, where it can be had: SKEW_TEST_PROMTOOL, or on PATH."""
+    program = os.environ.get("SKEW_TEST_PROMTOOL") or shutil.which("promtool")
+    if program is None:
+        pytest.skip("promtool is not here; on Debian and Ubuntu: apt install prometheus")
+    for command in (["check", "rules", "skew-alerts.yml"], ["test", "rules", "skew-alerts.test.yml"]):
+        done = subprocess.run(
+            [program, *command], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_names_that_are_promised_are_served() -> None:
