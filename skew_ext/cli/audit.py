@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skew_ext.cli.output import STANDARD_OUTPUT, Moment, Sample, console, write_text
+from skew_ext.cli.output import STANDARD_OUTPUT, Moment, Sample, Target, console, write_text, writing
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -34,10 +34,12 @@ _RANK = {"pass": 0, "warn": 1, "fail": 2}
     show_default=True,
     help="The verdict from which the exit code is 1.",
 )
-@click.option("--html", type=click.Path(), help="Write the report as a page.")
-@click.option("--json", "json_file", help="Write the report as JSON; - is standard output.")
-@click.option("--junit", help="Write the report as JUnit XML, for CI systems; - is standard output.")
-@click.option("--markdown", help="Write the report as Markdown, for a pull request; - is standard output.")
+@click.option("--html", type=Target(), help="Write the report as a page.")
+@click.option("--json", "json_file", type=Target(), help="Write the report as JSON; - is standard output.")
+@click.option("--junit", type=Target(), help="Write the report as JUnit XML, for CI systems; - is standard output.")
+@click.option(
+    "--markdown", type=Target(), help="Write the report as Markdown, for a pull request; - is standard output."
+)
 @click.pass_obj
 def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> None:
     """Compare what was served with what training gets for the same keys and times, cell by cell, and say why.
@@ -49,10 +51,9 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
 
     The exit code is 0 where the verdict is better than --fail-on, 1 where it is not, and 2 where it could not run.
     """
-    # Paths are the caller's: made absolute before the repo becomes the working folder.
-    html, json_file, junit_file, markdown, training = (
-        _absolute(options[name]) for name in ("html", "json_file", "junit", "markdown", "training_set")
-    )
+    html, json_file, junit_file, markdown = (options[name] for name in ("html", "json_file", "junit", "markdown"))
+    # The caller's path: made absolute before the repo becomes the working folder.
+    training = options["training_set"] and options["training_set"].absolute()
     told = [
         f"--{name}"
         for name, file in zip(("json", "junit", "markdown"), (json_file, junit_file, markdown), strict=True)
@@ -64,11 +65,12 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
     from skew_ext.auditor import SkewAuditor
     from skew_ext.baseline.duckdb_memory import without_duckdbs_progress
     from skew_ext.report import junit, terminal
+    from skew_ext.training.files import read_file
 
     store = repo.store()
     without_duckdbs_progress(store)
     auditor = SkewAuditor(store)
-    trained = None if training is None else _read_training_set(Path(training))
+    trained = None if training is None else read_file(training, "the training set")
     with _progress() as say:
         report = auditor.run_audit(
             options["feature_service"],
@@ -86,29 +88,12 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
     if markdown is not None:
         write_text(markdown, report.to_markdown())
     if html is not None:
-        click.echo(f"report: {report.to_html(html)}", err=True)
+        with writing(html) as page:
+            click.echo(f"report: {report.to_html(page)}", err=True)
     if not told:
         terminal.render(report, console())  # last: who reads only its beginning gets the files all the same
     if _RANK[report.verdict] >= _RANK[options["fail_on"]]:
         raise SystemExit(EXIT_FINDINGS)
-
-
-def _absolute(path: Any) -> str | None:
-    return None if path is None else str(path) if str(path) == STANDARD_OUTPUT else str(Path(path).absolute())
-
-
-def _read_training_set(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet
-
-    from skew_ext.errors import AuditError
-
-    try:
-        return pyarrow.csv.read_csv(path) if path.suffix == ".csv" else pyarrow.parquet.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        msg = f"the training set {path} cannot be read ({' '.join(str(error).split())}): give a Parquet or CSV file"
-        raise AuditError(msg) from None
 
 
 def _progress() -> AbstractContextManager[Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skew_ext.cli.output import write_json
+from skew_ext.cli.output import Target, write_json
 
 if TYPE_CHECKING:
     from skew_ext.cli.repo import Repo
@@ -20,7 +20,7 @@ def db() -> None:
 @db.command()
 @click.option("--dsn-env", help="The environment variable that holds the DSN; the repo's skew.destination names it.")
 @click.option("--schema", help="The database's schema; the repo's, or skew.")
-@click.option("--json", "json_file", help="Write what was done as JSON; - is standard output.")
+@click.option("--json", "json_file", type=Target(), help="Write what was done as JSON; - is standard output.")
 @click.pass_obj
 def upgrade(repo: Repo, /, dsn_env: str | None, schema: str | None, json_file: str | None) -> None:
     """Make the log's tables and roles, or bring them up to date; nothing happens where they are.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skew_ext.cli.output import STANDARD_OUTPUT, console, write_json
+from skew_ext.cli.output import STANDARD_OUTPUT, Target, console, write_json
 
 if TYPE_CHECKING:
     from skew_ext.cli.repo import Repo
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--open", "only_open", is_flag=True, help="Only those that have not healed.")
 @click.option("--feature-service", help="Only those of this feature service.")
-@click.option("--json", "json_file", help="Write them as JSON, with their evidence; - is standard output.")
+@click.option(
+    "--json", "json_file", type=Target(), help="Write them as JSON, with their evidence; - is standard output."
+)
 @click.pass_obj
 def incidents(repo: Repo, /, *, only_open: bool, feature_service: str | None, json_file: str | None) -> None:
     """List the incidents that `skew watch` has opened, the newest first: what, since when, how bad, why, what to do.
@@ -25,18 +27,15 @@ def incidents(repo: Repo, /, *, only_open: bool, feature_service: str | None, js
     Example:
       skew -c feature_repo incidents --open
     """
-    from pathlib import Path
-
     from skew_ext.repo import settings_of
     from skew_ext.watch.store import open_watch_store
 
-    target = json_file if json_file in (None, STANDARD_OUTPUT) else str(Path(str(json_file)).absolute())
     store = repo.store()
     kept = open_watch_store(settings_of(store), store.project)
     found = kept.incidents(feature_service, only_open=only_open)
-    if target is not None:
-        write_json(target, {"schema": 1, "incidents": [one.to_json() for one in found]})
-    if target == STANDARD_OUTPUT:
+    if json_file is not None:
+        write_json(json_file, {"schema": 1, "incidents": [one.to_json() for one in found]})
+    if json_file == STANDARD_OUTPUT:
         return
     screen = console()
     if not found:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skew_ext.cli.output import STANDARD_OUTPUT, console, write_text
+from skew_ext.cli.output import STANDARD_OUTPUT, Target, console, write_text
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -37,7 +37,7 @@ _RANK = {"pass": 0, "warn": 1, "fail": 2}
     show_default=True,
     help="The verdict from which the exit code is 1.",
 )
-@click.option("--json", "json_file", help="Write the findings as JSON; - is standard output.")
+@click.option("--json", "json_file", type=Target(), help="Write the findings as JSON; - is standard output.")
 @click.pass_obj
 def leakage(repo: Repo, /, *, file: Path, features: tuple[str, ...], **options: Any) -> None:
     """Look in the training set FILE (Parquet or CSV) for what serving will not know.
@@ -53,12 +53,10 @@ def leakage(repo: Repo, /, *, file: Path, features: tuple[str, ...], **options: 
     # Paths are the caller's: made absolute before the repo becomes the working folder.
     path, entity_rows = file.absolute(), options["entity_rows"] and options["entity_rows"].absolute()
     json_file = options["json_file"]
-    if json_file not in (None, STANDARD_OUTPUT):
-        json_file = str(Path(json_file).absolute())
     from skew_ext.errors import TrainingSetError
     from skew_ext.leakage import check_leakage
-    from skew_ext.leakage.files import read_file
     from skew_ext.leakage.terminal import render
+    from skew_ext.training.files import read_file
 
     if features and options["feature_service"]:
         raise TrainingSetError("--feature and --feature-service both name features: give one of them")

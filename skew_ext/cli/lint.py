@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skew_ext.cli.output import STANDARD_OUTPUT, write_text
+from skew_ext.cli.output import STANDARD_OUTPUT, Target, write_text
 
 if TYPE_CHECKING:
     from skew_ext.cli.repo import Repo
@@ -39,7 +39,7 @@ def _codes(_context: click.Context, _parameter: click.Parameter, value: tuple[st
     show_default=True,
     help="The severity from which the exit code is 1.",
 )
-@click.option("--json", "json_file", help="Write the findings as JSON; - is standard output.")
+@click.option("--json", "json_file", type=Target(), help="Write the findings as JSON; - is standard output.")
 @click.pass_obj
 def lint(repo: Repo, /, *, output_format: str, json_file: str | None, **options: Any) -> None:
     """Check the repo for what makes training and serving differ. `skew explain CODE` tells a rule's why and remedy.

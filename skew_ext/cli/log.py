@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import nullcontext
-from pathlib import Path
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from skew_ext.cli.output import STANDARD_OUTPUT, console, write_json
+from skew_ext.cli.output import STANDARD_OUTPUT, Target, console, write_json, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Sequence
 
     from skew_ext.cli.repo import Repo
     from skew_ext.log.story import Event
@@ -30,7 +28,7 @@ def log() -> None:
 
 @log.command()
 @click.argument("request_id")
-@click.option("--json", "json_file", help=_JSON_HELP)
+@click.option("--json", "json_file", type=Target(), help=_JSON_HELP)
 @click.pass_obj
 def show(repo: Repo, /, request_id: str, json_file: str | None) -> None:
     """Tell the whole story of one request, in order of time.
@@ -47,7 +45,6 @@ def show(repo: Repo, /, request_id: str, json_file: str | None) -> None:
     from skew_ext.log.reading import read_log
     from skew_ext.log.story import story
 
-    target = _absolute(json_file)
     store = repo.store()
     rows = read_log(store, request_id=request_id)
     waiting = _waiting(store)
@@ -57,8 +54,8 @@ def show(repo: Repo, /, request_id: str, json_file: str | None) -> None:
     if waiting:
         click.echo(f"skew: there may be more of this request: {waiting}", err=True)
     told = story(request_id, rows)
-    if target is not None:
-        write_json(target, told.as_dict())
+    if json_file is not None:
+        write_json(json_file, told.as_dict())
         return
     tell(told, console())
 
@@ -67,7 +64,7 @@ def show(repo: Repo, /, request_id: str, json_file: str | None) -> None:
 @click.option("-n", "--rows", "count", default=10, show_default=True, type=click.IntRange(min=1), help="How many.")
 @click.option("--feature-service", help="Only lookups of this service; _inference, _prediction, _label likewise.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until stopped.")
-@click.option("--json", "json_file", help=f"{_JSON_HELP} With --follow, one document in each line.")
+@click.option("--json", "json_file", type=Target(), help=f"{_JSON_HELP} With --follow, one document in each line.")
 @click.pass_obj
 def tail(repo: Repo, /, *, count: int, feature_service: str | None, follow: bool, json_file: str | None) -> None:
     """Show the latest rows, oldest first, as they were stored.
@@ -80,17 +77,16 @@ def tail(repo: Repo, /, *, count: int, feature_service: str | None, follow: bool
     from skew_ext.log.latest import follow_log, latest_rows
     from skew_ext.log.story import events
 
-    target = _absolute(json_file)
     try:
         store = repo.store()
         if not follow:
             found = events(latest_rows(store, count, feature_service))
-            if target is not None:
-                write_json(target, [event.as_dict() for event in found])
+            if json_file is not None:
+                write_json(json_file, [event.as_dict() for event in found])
             else:
                 _print_events(found, None)
             return
-        with _opened(target) as file:
+        with _opened(json_file) as file:
             for rows in follow_log(store, count, feature_service):
                 _print_events(events(rows), file)
     except KeyboardInterrupt:
@@ -98,8 +94,10 @@ def tail(repo: Repo, /, *, count: int, feature_service: str | None, follow: bool
 
 
 @log.command()
-@click.option("--json", "json_file", help=_JSON_HELP)
-@click.option("--prometheus", "metrics_file", help="Write Prometheus' text format, as a node exporter's textfile.")
+@click.option("--json", "json_file", type=Target(), help=_JSON_HELP)
+@click.option(
+    "--prometheus", "metrics_file", type=Target(), help="Write Prometheus' text format, as a node exporter's textfile."
+)
 @click.pass_obj
 def stats(repo: Repo, /, json_file: str | None, metrics_file: str | None) -> None:
     """Count what became of every row: accepted = stored + duplicate + dead_lettered + dropped + in_spool.
@@ -114,12 +112,11 @@ def stats(repo: Repo, /, json_file: str | None, metrics_file: str | None) -> Non
     from skew_ext.shipping.metrics import metrics_text
     from skew_ext.shipping.stats import log_stats
 
-    target, metrics = _absolute(json_file), _absolute(metrics_file)
     counts = log_stats(repo.settings().spool)
-    if metrics is not None:
-        write_text(metrics, metrics_text(counts).rstrip())
-    elif target is not None:
-        write_json(target, counts.as_dict())
+    if metrics_file is not None:
+        write_text(metrics_file, metrics_text(counts).rstrip())
+    elif json_file is not None:
+        write_json(json_file, counts.as_dict())
     else:
         _print_counts(counts)
 
@@ -134,7 +131,7 @@ def _print_counts(counts: LogStats) -> None:
 @log.command()
 @click.option("--keep-days", type=click.IntRange(min=1), help="Over skew.destination.keep_days: days before today.")
 @click.option("--dry-run", is_flag=True, help="Only say how many rows would go.")
-@click.option("--json", "json_file", help="Write what was done as JSON; - is standard output.")
+@click.option("--json", "json_file", type=Target(), help="Write what was done as JSON; - is standard output.")
 @click.pass_obj
 def prune(repo: Repo, /, *, keep_days: int | None, dry_run: bool, json_file: str | None) -> None:
     """Delete the log's old days: Parquet folders, or PostgreSQL partitions, which takes the schema's owner.
@@ -148,10 +145,9 @@ def prune(repo: Repo, /, *, keep_days: int | None, dry_run: bool, json_file: str
     from skew_ext.clock import utc_now
     from skew_ext.log.pruning import prune_log
 
-    target = _absolute(json_file)
     done = prune_log(repo.settings(), utc_now().date(), keep_days=keep_days, dry_run=dry_run)
-    if target is not None:
-        write_json(target, {"pruned": done.pruned, "dry_run": dry_run})
+    if json_file is not None:
+        write_json(json_file, {"pruned": done.pruned, "dry_run": dry_run})
         return
     said = ", ".join(f"{rows:,} rows by {reason}" for reason, rows in done.pruned.items()) or "no rows"
     click.echo(f"{'would delete' if dry_run else 'deleted'} {said}")
@@ -164,16 +160,13 @@ def _waiting(store: Any) -> str:
     return f"{waiting:,} rows still wait in the spool: run `skew ship --drain`" if waiting else ""
 
 
-def _absolute(path: str | None) -> str | None:
-    # Paths are the caller's: made absolute before the repo becomes the working folder.
-    return path if path is None or path == STANDARD_OUTPUT else str(Path(path).absolute())
-
-
-def _opened(target: str | None) -> AbstractContextManager[IO[str] | None]:
+@contextmanager
+def _opened(target: str | None) -> Iterator[IO[str] | None]:
     if target is None or target == STANDARD_OUTPUT:
-        return nullcontext(None if target is None else sys.stdout)
-    Path(target).parent.mkdir(parents=True, exist_ok=True)
-    return Path(target).open("w", encoding="utf-8")
+        yield None if target is None else sys.stdout
+        return
+    with writing(target) as path, path.open("w", encoding="utf-8") as file:
+        yield file
 
 
 def _print_events(found: Sequence[Event], file: IO[str] | None) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skew_ext.clock import as_utc
+from skew_ext.errors import SkewError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +41,28 @@ class Moment(click.ParamType[datetime]):
             name = param.opts[-1] if param is not None else "the time"
             click.echo(f"skew: {name} {value} has no time zone: taken as UTC", err=True)
         return as_utc(moment)
+
+
+class Target(click.ParamType[str]):
+    """A file to write, made absolute before the repo becomes the working folder; `-` is standard output.
+
+    What cannot be written is said before the work is done, not after.
+    """
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Give the absolute path, or fail with why no file can be written there."""
+        if str(value) == STANDARD_OUTPUT:
+            return STANDARD_OUTPUT
+        path = Path(str(value)).absolute()
+        if path.is_dir():
+            self.fail(f"{value} is a folder: name a file in it", param, ctx)
+        there = next(folder for folder in path.parents if folder.exists())
+        blocked = path if path.exists() and not os.access(path, os.W_OK) else there
+        if not there.is_dir() or not os.access(blocked, os.W_OK):
+            self.fail(f"{value} cannot be written: {blocked} is no folder, or not writable", param, ctx)
+        return str(path)
 
 
 class Sample(click.ParamType["int | float"]):
@@ -68,13 +94,24 @@ def without_warnings() -> None:
 
 
 def write_text(target: str, text: str) -> None:
-    """Write to a file, or to standard output where the target is `-`."""
+    """Write to a file, or to standard output where the target is `-`; SkewError where that fails."""
     if target == STANDARD_OUTPUT:
         sys.stdout.write(text + "\n")
         return
+    with writing(target) as path:
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def writing(target: str) -> Iterator[Path]:
+    """Give the path of a file to write, its folder made; SkewError where that fails."""
     path = Path(target)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield path
+    except OSError as error:
+        msg = f"{target} cannot be written ({error.strerror or error}): make room, or name another file"
+        raise SkewError(msg) from error
 
 
 def write_json(target: str, value: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skew_ext.cli.output import STANDARD_OUTPUT, console, write_json
+from skew_ext.cli.output import STANDARD_OUTPUT, Target, console, write_json
 
 if TYPE_CHECKING:
     from skew_ext.cli.repo import Repo
@@ -33,7 +33,7 @@ def transforms() -> None:
 )
 @click.option("--redis", metavar="HOST:PORT", help="Go through this Redis, too; as Feast's connection_string.")
 @click.option("--feast/--no-feast", default=True, help="Whether to go through real Feast stores.")
-@click.option("--json", "json_file", help=_JSON_HELP)
+@click.option("--json", "json_file", type=Target(), help=_JSON_HELP)
 @click.pass_obj
 def check(  # noqa: PLR0913 - one parameter for each option
     repo: Repo, /, *, targets: tuple[str, ...], examples: int, redis: str | None, feast: bool, json_file: str | None
@@ -78,7 +78,7 @@ def check(  # noqa: PLR0913 - one parameter for each option
 
 @transforms.command()
 @click.argument("what", nargs=-1, metavar="[VIEW]... | FINGERPRINT FINGERPRINT")
-@click.option("--json", "json_file", help=_JSON_HELP)
+@click.option("--json", "json_file", type=Target(), help=_JSON_HELP)
 @click.pass_obj
 def diff(repo: Repo, /, what: tuple[str, ...], json_file: str | None) -> None:
     """Tell what changed in shared transforms: between the registry and the code, or between two fingerprints.
@@ -98,14 +98,13 @@ def diff(repo: Repo, /, what: tuple[str, ...], json_file: str | None) -> None:
     """
     from skew_ext.transform.comparing import compare_fingerprints, compare_views, is_fingerprint
 
-    target = json_file if json_file in (None, STANDARD_OUTPUT) else str(Path(str(json_file)).absolute())
     store = repo.store()
     if len(what) == 2 and all(map(is_fingerprint, what)):  # noqa: PLR2004 - two to compare
         compared = [compare_fingerprints(store, repo.settings().spool, *what)]
     else:
         compared = compare_views(store, what)
-    if target is not None:
-        write_json(target, {"schema": 1, "transforms": [one.as_dict() for one in compared]})
+    if json_file is not None:
+        write_json(json_file, {"schema": 1, "transforms": [one.as_dict() for one in compared]})
     else:
         for one in compared:
             _tell_comparison(one)

@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skew_ext.cli.output import STANDARD_OUTPUT, write_json
+from skew_ext.cli.output import STANDARD_OUTPUT, Target, write_json
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from skew_ext.cli.repo import Repo
     from skew_ext.watch.watcher import Watcher, WatchRound
 
@@ -42,7 +40,9 @@ EXIT_COULD_NOT_RUN = 2
 @click.option("--important", multiple=True, help="A feature whose drift is watched: view__feature, or feature.")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics there.")
 @click.option("--metrics-address", default="127.0.0.1", show_default=True, help="The address to serve them on.")
-@click.option("--json", "json_file", help="With --once: write what the round did as JSON; - is standard output.")
+@click.option(
+    "--json", "json_file", type=Target(), help="With --once: write what the round did as JSON; - is standard output."
+)
 @click.pass_obj
 def watch(repo: Repo, /, *, once: bool, json_file: str | None, metrics_port: int | None, **options: Any) -> None:
     """Audit what is new, again and again, and tell people when served values stop being what training gets.
@@ -62,7 +62,6 @@ def watch(repo: Repo, /, *, once: bool, json_file: str | None, metrics_port: int
         )
         raise click.UsageError(msg)
     # Paths are the caller's: made absolute before the repo becomes the working folder.
-    json_file = json_file if json_file in (None, STANDARD_OUTPUT) else str(Path(str(json_file)).absolute())
     training = None if options["training_set"] is None else Path(options["training_set"]).absolute()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("feast").setLevel(logging.WARNING)
@@ -76,9 +75,9 @@ def watch(repo: Repo, /, *, once: bool, json_file: str | None, metrics_port: int
 
 
 def _watcher(repo: Repo, options: dict[str, Any], training: Path | None) -> Watcher:
-    from skew_ext.cli.audit import _read_training_set
     from skew_ext.clock import utc_now
     from skew_ext.repo import settings_of
+    from skew_ext.training.files import read_file
     from skew_ext.watch.alerts import Notifier
     from skew_ext.watch.hooks import Hook
     from skew_ext.watch.options import addresses, watch_options
@@ -89,7 +88,7 @@ def _watcher(repo: Repo, options: dict[str, Any], training: Path | None) -> Watc
     settings = settings_of(store).watch
     chosen = watch_options(settings, {**options, "important": options["important"] or None})
     teller = Teller(Notifier(addresses(settings, options["notify"])), Hook(options["hook"] or settings.hook), utc_now)
-    trained: pa.Table | None = None if training is None else _read_training_set(training)
+    trained = None if training is None else read_file(training, "the training set")
     return RepoWatcher(store, options["services"], chosen, teller, training_set=trained)
 
 

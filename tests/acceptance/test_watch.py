@@ -206,7 +206,7 @@ def test_one_round_for_cron_and_its_exit_codes(tmp_path: Path) -> None:
         (["--every", "soon"], "--every 'soon' is no interval: write it as 60s, 5m, 1h or 1d"),
         (["--notify", f"slak://{SECRET}"], "address 1 of scheme slak:// is none that Apprise can use"),
         (["--hook", "sh -c 'half"], "the hook is no command"),
-        (["--training-set", "none.parquet"], "cannot be read"),
+        (["--training-set", "none.parquet"], "none.parquet is not there"),
     ],
 )
 def test_what_does_not_fit_is_said_in_one_line(tmp_path: Path, options: list[str], said: str) -> None:
