@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -19,6 +20,7 @@ Numbers: TypeAlias = npt.NDArray[Any]
 PlainKind = Literal["numeric", "categorical", "boolean", "other"]
 
 _AT_ONCE = 1 << 16
+_SAMPLE = 1 << 10
 LARGEST_EXACT = 2**53
 """Up to here doubles hold every integer."""
 
@@ -41,7 +43,11 @@ class NumericColumn:
     @classmethod
     def of(cls, column: Column) -> NumericColumn:
         """Sort the values of a column of numbers, booleans, dates or times."""
-        values, nulls = numbers_of(column)
+        return cls.sorted(*numbers_of(column))
+
+    @classmethod
+    def sorted(cls, values: Numbers, nulls: int) -> NumericColumn:
+        """Sort values, in their own memory."""
         values.sort()
         present = int(np.searchsorted(values, np.nan)) if values.dtype == np.float64 else len(values)
         return cls(values[:present], nulls=nulls, nans=len(values) - present)
@@ -55,10 +61,79 @@ class NumericColumn:
         stop = np.searchsorted(self.values, np.inf, side="left")
         return self.values[start:stop]
 
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def dtype(self) -> npt.DTypeLike:
+        """The type of the values."""
+        return self.values.dtype
+
+    @property
+    def size(self) -> int:
+        """How many values are finite."""
+        return len(self.finite)
+
+    @property
+    def low(self) -> float:
+        """The lowest value, infinite the wrong way round where there is none."""
+        return float(self.values[0]) if len(self.values) else math.inf
+
+    @property
+    def high(self) -> float:
+        """The highest value."""
+        return float(self.values[-1]) if len(self.values) else -math.inf
+
+    @property
+    def constant(self) -> bool:
+        """Whether all values are one and the same."""
+        return len(self.values) > 0 and bool(self.values[0] == self.values[-1]) and self.nans == 0
+
+    @property
+    def looks_whole(self) -> bool:
+        """Whether the values are whole numbers, as a sample tells."""
+        return whole_numbers(self.finite[:: self.size // _SAMPLE + 1])
+
+    def at(self, ranks: Counts) -> Numbers:
+        """Give the finite values at these places."""
+        return self.finite[ranks]
+
+    def upto(self, edges: Numbers) -> Counts:
+        """Count the values at or below each edge."""
+        return np.searchsorted(self.values, edges, side="right").astype(np.int64)
+
+    def moments(self) -> tuple[float, float]:
+        """Give the mean of the finite values, and the sum of squared deviations from it; (0, 0) of none."""
+        finite = self.finite
+        if len(finite) == 0:
+            return 0.0, 0.0
+        if finite[0] == finite[-1]:  # a constant: its mean as summed would differ from it by rounding
+            return float(finite[0]), 0.0
+        with np.errstate(over="ignore", invalid="ignore"):  # sums near the largest double are honestly infinite
+            mean = float(finite.mean())
+            squares = 0.0
+            for start in range(0, len(finite), _AT_ONCE):
+                deviations = finite[start : start + _AT_ONCE] - mean
+                squares += float(np.einsum("i,i->", deviations, deviations))
+            return mean, squares
+
     @property
     def distinct(self) -> int:
         """How many different values there are."""
         return int(np.count_nonzero(self.values[1:] != self.values[:-1])) + 1 if len(self.values) else 0
+
+
+def whole_numbers(values: Numbers) -> bool:
+    """Say whether all of them are whole."""
+    return bool(np.all(values == np.floor(values)))
+
+
+def apart(a: Numbers, b: Numbers) -> Floats:
+    """Give how far values are apart; integers as if they had no sign, since their differences may not fit."""
+    if a.dtype == np.float64:
+        distance: Floats = np.abs(a - b)
+        return distance
+    return (np.maximum(a, b).view(np.uint64) - np.minimum(a, b).view(np.uint64)).astype(np.float64)
 
 
 def numbers_of(column: Column) -> tuple[Numbers, int]:

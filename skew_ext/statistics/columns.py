@@ -29,7 +29,9 @@ class ParquetColumn:
         self._name = name
         # Strings come as codes of a dictionary, where the file has one: counting codes is many times faster.
         self._coded: list[str] = []
+        self._metadata: Any = None
         with self._open() as file:
+            self._metadata = file.metadata  # read once: it is long where there are many columns
             schema = file.schema_arrow
             if name not in schema.names:
                 raise KeyError(name)
@@ -53,7 +55,7 @@ class ParquetColumn:
                 yield from file.read_row_group(group, columns=[self._name], use_threads=False).column(0).chunks
 
     def _open(self) -> pq.ParquetFile:
-        return pq.ParquetFile(self._path, read_dictionary=self._coded)
+        return pq.ParquetFile(self._path, metadata=self._metadata, read_dictionary=self._coded)
 
 
 Column: TypeAlias = Arrow | ParquetColumn

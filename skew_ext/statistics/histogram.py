@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from skew_ext.model import Histogram
-from skew_ext.statistics.arrays import Counts, Floats, Numbers, NumericColumn
+from skew_ext.statistics.arrays import Counts, Floats, Numbers
 from skew_ext.statistics.category import CategorySummary, Tally, slots_of
 from skew_ext.statistics.steps import DAY, HUNDREDTHS, MINUTE, MOST_CELLS, are_whole, round_edges
-from skew_ext.statistics.summary import NumericSummary, counts_between, quantile_edges
+from skew_ext.statistics.summary import NumberColumn, NumericSummary, counts_between, quantile_edges
 
 OF_REFERENCE = 16
 """So many categories are the reference's commonest; the rest of the cells is for those that are common as served."""
@@ -27,32 +27,34 @@ _EXACT_TEXT = 1e15
 Labels = Callable[[float], str]
 
 
-def numeric_histogram(a: NumericColumn, b: NumericColumn, kind: Any = None) -> Histogram | None:
+def numeric_histogram(a: NumberColumn, b: NumberColumn, kind: Any = None) -> Histogram | None:
     """Give the histogram of two sorted columns on the reference's edges; None where neither has a finite value.
 
     A reference without a finite value takes the edges of what was served. `kind` is the columns' Arrow type.
     """
-    quantiles = [quantile_edges(one, HUNDREDTHS) for one in (a, b)]
-    times = kind is not None and pa.types.is_temporal(kind)
-    edges = round_edges(quantiles[0] or quantiles[1], times=times)
+    edges = histogram_edges(a, b, kind)
     if not edges:
         return None
-    placed = _of_type(edges, a.values)
-    counts = [counts_between(one.values, placed) for one in (a, b)]
-    labels = _labels(edges, _text_of(kind, edges) if times else _number, whole=not times and _all_whole(quantiles))
+    placed = _of_type(edges, a.dtype)
+    counts = [counts_between(one, placed) for one in (a, b)]
+    times = kind is not None and pa.types.is_temporal(kind)
+    whole = not times and a.looks_whole and b.looks_whole
+    labels = _labels(edges, _text_of(kind, edges) if times else _number, whole=whole)
     return _numeric(edges, labels, counts, (a.nulls, b.nulls), (a.nans, b.nans))
 
 
-def _all_whole(quantiles: Sequence[tuple[float, ...]]) -> bool:
-    return all(map(are_whole, quantiles))
+def histogram_edges(a: NumberColumn, b: NumberColumn, kind: Any = None) -> tuple[float, ...]:
+    """Give the edges of `numeric_histogram`."""
+    times = kind is not None and pa.types.is_temporal(kind)
+    return round_edges(quantile_edges(a if a.size else b, HUNDREDTHS), times=times)
 
 
-def _of_type(edges: tuple[float, ...], values: Numbers) -> Numbers:
+def _of_type(edges: tuple[float, ...], dtype: Any) -> Numbers:
     """Give edges of the values' type: integers are at or below an edge where they are at or below its floor."""
-    if values.dtype == np.float64:
+    if dtype == np.float64:
         return np.asarray(edges)
-    ends = np.iinfo(values.dtype)
-    return np.array([min(max(math.floor(edge), ends.min), ends.max) for edge in edges], dtype=values.dtype)
+    ends = np.iinfo(dtype)
+    return np.array([min(max(math.floor(edge), ends.min), ends.max) for edge in edges], dtype=dtype)
 
 
 def summary_histogram(before: NumericSummary, after: NumericSummary) -> Histogram | None:
@@ -68,7 +70,7 @@ def summary_histogram(before: NumericSummary, after: NumericSummary) -> Histogra
         nearest = np.where(wanted - known[below] < known[above] - wanted, below, above)
     edges = tuple(known[np.unique(nearest)].tolist())
     counts = [np.array(one.on(edges).counts) for one in (before, after)]
-    labels = _labels(edges, _number, whole=_all_whole(quantiles))
+    labels = _labels(edges, _number, whole=all(map(are_whole, quantiles)))
     return _numeric(edges, labels, counts, (before.nulls, after.nulls), (before.nans, after.nans))
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from skew_ext.statistics.arrays import LARGEST_EXACT, NumericColumn
 from skew_ext.statistics.category import Tally
 from skew_ext.statistics.columns import Column, decoded, parts
+from skew_ext.statistics.counted import CountedColumn
 
 LOOKED_AT = 100_000
 """So many values at the head of a column tell whether they repeat."""
@@ -27,18 +28,19 @@ def text_identifier(reference: Column, share: float, minimum_rows: int) -> str |
     return f"left out as an identifier: {len(tally.counts):,} of {tally.present:,} values are distinct"
 
 
-def integer_identifier(feature: str, reference: NumericColumn, share: float, minimum_rows: int) -> str | None:
+def integer_identifier(
+    feature: str, reference: NumericColumn | CountedColumn, share: float, minimum_rows: int
+) -> str | None:
     """Say why a column of integers is an identifier; None where it is not.
 
     That its integers hardly repeat is not enough, as amounts in cents hardly repeat either. They must also fill their
     range as only a sequence does, be beyond 2**53 as hashes and time-ordered ids are, or be named as ids are.
     """
-    values = reference.values
-    distinct = reference.distinct
-    if len(values) < minimum_rows or distinct < share * len(values):
+    distinct, rows = reference.distinct, len(reference)
+    if rows < minimum_rows or distinct < share * rows:
         return None
-    why = _why(feature, float(values[-1]) - float(values[0]) + 1, distinct, float(max(-values[0], values[-1])))
-    return why and f"left out as an identifier: {distinct:,} of {len(values):,} integers are distinct, and {why}"
+    why = _why(feature, reference.high - reference.low + 1, distinct, max(-reference.low, reference.high))
+    return why and f"left out as an identifier: {distinct:,} of {rows:,} integers are distinct, and {why}"
 
 
 def _why(feature: str, span: float, distinct: int, largest: float) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -14,16 +13,17 @@ import pyarrow as pa
 
 from skew_ext.model import DistributionRow
 from skew_ext.statistics import embedding as vectors
-from skew_ext.statistics.arrays import Counts, NumericColumn, one_type
+from skew_ext.statistics.arrays import Counts, NumericColumn
 from skew_ext.statistics.category import CategorySummary, Tally, rare_of, slots_of
 from skew_ext.statistics.codes import category_codes, number_codes, numeric_codes
 from skew_ext.statistics.columns import Column
 from skew_ext.statistics.divergence import jensen_shannon, psi
 from skew_ext.statistics.embedding import EmbeddingSummary
-from skew_ext.statistics.histogram import numeric_histogram, tally_histogram
+from skew_ext.statistics.histogram import histogram_edges, numeric_histogram, tally_histogram
 from skew_ext.statistics.identifiers import integer_identifier, text_identifier
 from skew_ext.statistics.kinds import kind_between, value_type
-from skew_ext.statistics.ordered import distances
+from skew_ext.statistics.located import LocatedColumn
+from skew_ext.statistics.pairs import columns_of, distances_between
 from skew_ext.statistics.signals import (
     AnySignal,
     RangeSignal,
@@ -34,7 +34,7 @@ from skew_ext.statistics.signals import (
     spread_of,
 )
 from skew_ext.statistics.significance import chi_square, mean_z
-from skew_ext.statistics.summary import NumericSummary, counts_between, exact_edges
+from skew_ext.statistics.summary import NumberColumn, NumericSummary, counts_between, exact_edges
 from skew_ext.statistics.thresholds import Thresholds, level_of
 
 TIMES_MOVE = "dates and times move on by themselves: their drift is told and not judged"
@@ -95,16 +95,19 @@ def as_row(feature: str, found: Found, limits: Thresholds) -> Measured:
 
 
 def _numeric(feature: str, reference: Column, served: Column, limits: Thresholds) -> Found:
-    with ThreadPoolExecutor(2) as pool:  # numpy sorts without the GIL, and sorting is most of the work
-        a, b = one_type(*pool.map(NumericColumn.of, (reference, served)))
-    if pa.types.is_integer(value_type(reference.type)):
+    pair = columns_of(reference, served)
+    a, b = pair
+    if not isinstance(a, LocatedColumn) and pa.types.is_integer(value_type(reference.type)):
         why = integer_identifier(feature, a, limits.identifier_share, limits.minimum_rows)
         if why:
             return Found({"kind": "identifier", "note": why}, nulls=(a.nulls, b.nulls))
-    edges = exact_edges(a.finite, limits.bins)
+    kind = value_type(reference.type)
+    drawn = histogram_edges(a, b, kind)  # first, as where the hundredths are the tenths are too
+    edges = exact_edges(a, limits.bins)
+    apart = distances_between(pair, [*edges.tolist(), *drawn, math.nextafter(a.low, -math.inf), a.high])
     before, after = (NumericSummary.of(one, ()) for one in (a, b))  # moments: the cells' edges are of the values' type
-    cells = [np.append(counts_between(one.values, edges), [one.nans, one.nulls]) for one in (a, b)]
-    apart, z, unstable = distances(a.values, b.values), mean_z(before, after), psi(*cells)
+    cells = [np.append(counts_between(one, edges), [one.nans, one.nulls]) for one in (a, b)]
+    z, unstable = mean_z(before, after), psi(*cells)
     outside = _outside(a, b)
     statistics = {
         "psi": unstable,
@@ -113,10 +116,11 @@ def _numeric(feature: str, reference: Column, served: Column, limits: Thresholds
         "ks_p": apart.ks and apart.ks.p_value,
         "ks_error": apart.ks and 0.0,
         "wasserstein": apart.wasserstein(spread_of(before)),
+        "wasserstein_error": apart.wasserstein_error(spread_of(before)),
         "mean_z": z,
-        "out_of_range": outside / len(b.values) if len(a.values) and len(b.values) else None,
-        "constant": (a.distinct == 1 and not a.nans, b.distinct == 1 and not b.nans),
-        "histogram": numeric_histogram(a, b, value_type(reference.type)),
+        "out_of_range": outside / len(b) if len(a) and len(b) else None,
+        "constant": (a.constant, b.constant),
+        "histogram": numeric_histogram(a, b, kind),
     }
     signals: list[AnySignal] = [
         psi_signal(unstable, cells, limits),
@@ -131,15 +135,19 @@ def _share(count: int, of: int) -> float:
     return count / of if of else 0.0
 
 
-def _outside(a: NumericColumn, b: NumericColumn) -> int:
-    if not len(a.values):
+def _outside(a: NumberColumn, b: NumberColumn) -> int:
+    """Count what is below or above all of the reference's values."""
+    if not len(a):
         return 0
-    below = int(np.searchsorted(b.values, a.values[0], side="left"))
-    return below + len(b.values) - int(np.searchsorted(b.values, a.values[-1], side="right"))
+    if isinstance(a, NumericColumn) and isinstance(b, NumericColumn):
+        below = int(np.searchsorted(b.values, a.values[0], side="left"))
+        return below + len(b) - int(np.searchsorted(b.values, a.values[-1], side="right"))
+    below, upto = b.upto(np.array([math.nextafter(a.low, -math.inf), a.high])).tolist()
+    return int(below + len(b) - upto)
 
 
-def _range_signal(a: NumericColumn, b: NumericColumn, outside: int, limits: Thresholds) -> RangeSignal:
-    value = psi([len(a.values), 0], [len(b.values) - outside, outside])
+def _range_signal(a: NumberColumn, b: NumberColumn, outside: int, limits: Thresholds) -> RangeSignal:
+    value = psi([len(a), 0], [len(b) - outside, outside])
     return RangeSignal(limits.level(value), outside)
 
 

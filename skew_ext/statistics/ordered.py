@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-from skew_ext.statistics.arrays import Counts, Floats, Numbers
+from skew_ext.statistics.arrays import Counts, Floats, Numbers, apart
 
 EXACT_PAIRS = 250_000
 """Up to this many pairs of values the p-value of KS is exact."""
@@ -30,16 +30,26 @@ class Comparison(NamedTuple):
 
 
 class Distances(NamedTuple):
-    """The largest gap between two distribution functions, and the area between them; None where there is neither."""
+    """The largest gap between two distribution functions, and the area between them; None where there is neither.
+
+    Over all values the area is larger by at most `error`.
+    """
 
     ks: Comparison | None
     area: float | None
+    error: float = 0.0
 
     def wasserstein(self, spread: float) -> float | None:
         """Give the area over a spread: 0 where there is none, infinite over no spread."""
         if not self.area:
             return self.area
         return self.area / spread if spread > 0.0 else math.inf
+
+    def wasserstein_error(self, spread: float) -> float | None:
+        """Give how much larger the area over a spread may be."""
+        if self.area is None:
+            return None
+        return self.error / spread if self.error else 0.0
 
 
 def distances(reference: Numbers, served: Numbers) -> Distances:
@@ -140,23 +150,15 @@ def _area(a: Numbers, b: Numbers) -> float:
         for start in range(0, n, _AT_ONCE):
             some = a[start : start + _AT_ONCE]
             if n == m:
-                total += float(_apart(some, b[start : start + _AT_ONCE]).sum()) * m
+                total += float(apart(some, b[start : start + _AT_ONCE]).sum()) * m
                 continue
             left = np.arange(start, start + len(some)) * m
             first = left // n
             width = np.minimum((first + 1) * n - left, m)
-            total += float(np.einsum("i,i->", width, _apart(some, b[first])))
+            total += float(np.einsum("i,i->", width, apart(some, b[first])))
             two = np.flatnonzero(width < m)
-            total += float(np.einsum("i,i->", m - width[two], _apart(some[two], b[first[two] + 1])))
+            total += float(np.einsum("i,i->", m - width[two], apart(some[two], b[first[two] + 1])))
     return math.inf if math.isnan(total) else total / n / m
-
-
-def _apart(a: Numbers, b: Numbers) -> Floats:
-    """Give how far values are apart; integers as if they had no sign, since their differences may not fit."""
-    if a.dtype == np.float64:
-        apart: Floats = np.abs(a - b)
-        return apart
-    return (np.maximum(a, b).view(np.uint64) - np.minimum(a, b).view(np.uint64)).astype(np.float64)
 
 
 def _ks_p_value(statistic: float, reference: Numbers, served: Numbers) -> float:
@@ -165,7 +167,12 @@ def _ks_p_value(statistic: float, reference: Numbers, served: Numbers) -> float:
         with warnings.catch_warnings():  # SciPy warns where it cannot count, and takes the approximation
             warnings.simplefilter("ignore", RuntimeWarning)
             return float(stats.ks_2samp(reference, served, method="exact").pvalue)
-    size = pairs / (len(reference) + len(served))
+    return limit_p_value(statistic, len(reference), len(served))
+
+
+def limit_p_value(statistic: float, n: int, m: int) -> float:
+    """Give the p-value of a KS statistic of samples of n and m, by its limits."""
+    size = n * m / (n + m)
     if size < LIMIT_SIZE:
         return float(stats.kstwo.sf(statistic, round(size)))
     return float(special.kolmogorov(math.sqrt(size) * statistic))

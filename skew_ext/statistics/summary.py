@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from skew_ext.statistics.arrays import Counts, Numbers, NumericColumn
 from skew_ext.statistics.columns import Column
+from skew_ext.statistics.counted import CountedColumn
+from skew_ext.statistics.located import LocatedColumn
 from skew_ext.statistics.steps import HUNDREDTHS, round_edges
 from skew_ext.statistics.stored import from_stored, stored
 
-_AT_ONCE = 1 << 17
-"""Values that are worked on at once: those that the processor's cache holds."""
+NumberColumn: TypeAlias = NumericColumn | LocatedColumn | CountedColumn
 FINENESS = 100
 """About so many bins are kept of a reference, so that order statistics of merged windows are known to a hundredth."""
 
 
-def quantile_edges(reference: NumericColumn | Column, bins: int = 10) -> tuple[float, ...]:
+def quantile_edges(reference: NumberColumn | Column, bins: int = 10) -> tuple[float, ...]:
     """Give the inner edges of `bins` bins that hold about equal shares of the reference's finite values.
 
     Quantiles are values of the reference itself (the inverted CDF: type 1 of Hyndman & Fan, "Sample Quantiles in
@@ -32,15 +33,15 @@ def quantile_edges(reference: NumericColumn | Column, bins: int = 10) -> tuple[f
     tuple of float
         Rising; the bins are (edge[i-1], edge[i]], the outer ones open. Empty if the reference has no finite value.
     """
-    return tuple(float(edge) for edge in exact_edges(_column(reference).finite, bins))
+    return tuple(float(edge) for edge in exact_edges(_column(reference), bins))
 
 
-def exact_edges(finite: Numbers, bins: int) -> Numbers:
+def exact_edges(column: NumberColumn, bins: int) -> Numbers:
     """Do as `quantile_edges` does, with edges of the values' own type."""
-    if len(finite) == 0:
-        return finite
-    ranks = np.ceil(np.arange(1, bins) * len(finite) / bins).astype(np.int64) - 1
-    edges, repeats = np.unique(finite[ranks], return_counts=True)
+    if column.size == 0:
+        return np.empty(0, dtype=column.dtype)
+    ranks = np.ceil(np.arange(1, bins) * column.size / bins).astype(np.int64) - 1
+    edges, repeats = np.unique(column.at(ranks), return_counts=True)
     joined: Numbers = np.union1d(edges, _just_below(edges[repeats > 1]))
     return joined
 
@@ -54,18 +55,18 @@ def _just_below(values: Numbers) -> Numbers:
         return np.nextafter(values, -np.inf)
 
 
-def fine_edges(reference: NumericColumn | Column, bins: int = 10) -> tuple[float, ...]:
+def fine_edges(reference: NumberColumn | Column, bins: int = 10) -> tuple[float, ...]:
     """Give the edges that a reference's summary is kept on.
 
     They are `quantile_edges`, finer ones, the ends of its range, and round ones to draw a histogram at.
     """
     column = _column(reference)
-    finite = column.finite.astype(np.float64)
-    if len(finite) == 0:
+    if column.size == 0:
         return ()
     finer = bins * max(round(FINENESS / bins), 1)
     hundredths = quantile_edges(column, HUNDREDTHS)
-    ends = [*_just_below(finite[:1]).tolist(), *hundredths[:1], *hundredths[-1:], float(finite[-1])]
+    low, high = column.at(np.array([0, column.size - 1])).astype(np.float64)
+    ends = [math.nextafter(low, -math.inf), *hundredths[:1], *hundredths[-1:], high]
     return tuple(np.unique([*quantile_edges(column, finer), *ends, *round_edges(hundredths)]).tolist())
 
 
@@ -91,21 +92,20 @@ class NumericSummary:
     high: float = field(default=-math.inf, compare=False)
 
     @classmethod
-    def of(cls, values: NumericColumn | Column, edges: tuple[float, ...]) -> NumericSummary:
+    def of(cls, values: NumberColumn | Column, edges: tuple[float, ...]) -> NumericSummary:
         """Summarize a column on the reference's edges."""
         column = _column(values)
-        counts = counts_between(column.values, np.asarray(edges))
-        mean, m2 = moments(column.finite)
-        ends = (float(column.values[0]), float(column.values[-1])) if len(column.values) else (math.inf, -math.inf)
-        return cls(edges, tuple(counts.tolist()), column.nulls, column.nans, len(column.finite), mean, m2, *ends)
+        counts = counts_between(column, np.asarray(edges))
+        ends = (column.low, column.high)
+        return cls(edges, tuple(counts.tolist()), column.nulls, column.nans, column.size, *column.moments(), *ends)
 
     @classmethod
-    def reference(cls, values: NumericColumn | Column, bins: int = 10) -> NumericSummary:
+    def reference(cls, values: NumberColumn | Column, bins: int = 10) -> NumericSummary:
         """Summarize a reference, on whose fine edges later windows are counted."""
         column = _column(values)
         return cls.of(column, fine_edges(column, bins))
 
-    def like(self, values: NumericColumn | Column) -> NumericSummary:
+    def like(self, values: NumberColumn | Column) -> NumericSummary:
         """Summarize a window on this reference's edges."""
         return NumericSummary.of(values, self.edges)
 
@@ -190,29 +190,13 @@ class NumericSummary:
         )
 
 
-def counts_between(ordered: Numbers, edges: Numbers) -> Counts:
-    """Count rising values in the bins between edges, each bin with its upper edge."""
-    upto = np.searchsorted(ordered, edges, side="right")
-    return np.diff(upto, prepend=0, append=len(ordered)).astype(np.int64)
+def counts_between(column: NumberColumn, edges: Numbers) -> Counts:
+    """Count values in the bins between edges, each bin with its upper edge."""
+    return np.diff(column.upto(edges), prepend=0, append=len(column)).astype(np.int64)
 
 
-def _column(values: NumericColumn | Column) -> NumericColumn:
-    return values if isinstance(values, NumericColumn) else NumericColumn.of(values)
-
-
-def moments(finite: Numbers) -> tuple[float, float]:
-    """Give the mean, and the sum of squared deviations from it, of rising values; (0, 0) of none."""
-    if len(finite) == 0:
-        return 0.0, 0.0
-    if finite[0] == finite[-1]:  # a constant: its mean as summed would differ from it by rounding
-        return float(finite[0]), 0.0
-    with np.errstate(over="ignore", invalid="ignore"):  # sums of values near the largest double are honestly infinite
-        mean = float(finite.mean())
-        squares = 0.0
-        for start in range(0, len(finite), _AT_ONCE):
-            deviations = finite[start : start + _AT_ONCE] - mean
-            squares += float(np.einsum("i,i->", deviations, deviations))
-        return mean, squares
+def _column(values: NumberColumn | Column) -> NumberColumn:
+    return values if isinstance(values, NumberColumn) else NumericColumn.of(values)
 
 
 def _chan(a: NumericSummary, b: NumericSummary) -> tuple[int, float, float]:
