@@ -41,11 +41,11 @@ def distribution_row(
 
     Numbers, dates and times get PSI on the reference's quantile bins, exact KS, Jensen-Shannon, Wasserstein over the
     reference's standard deviation (exact, or from 200,000 doubles on to within `wasserstein_error`), the z of the mean,
-    and the share out of the reference's range; strings and booleans get PSI, Jensen-Shannon, chi-square and the share of unseen values, on the reference's commonest categories,
-    other, unseen and null; lists of floats of one dimension get the cosine distance of their centroids, the ratio of
-    their norms, and the share of another dimension. Of anything else, of identifiers, and of two columns of different
-    kinds, only the null rates are compared, and `note` says why. With fewer than `minimum_rows` on either side the
-    verdict is "too_few", whatever the statistics are.
+    and the share out of the reference's range; strings and booleans get PSI, Jensen-Shannon, chi-square and the share
+    of unseen values, on the reference's commonest categories, other, unseen and null; lists of floats of one dimension
+    get the cosine distance of their centroids, the ratio of their norms, and the share of another dimension. Of
+    anything else, of identifiers, and of two columns of different kinds, only the null rates are compared, and `note`
+    says why. With fewer than `minimum_rows` on either side the verdict is "too_few", whatever the statistics are.
 
     Parameters
     ----------
