@@ -12,6 +12,7 @@ from skew_ext.statistics.row import Served, distribution_row, distribution_rows,
 from skew_ext.statistics.significance import benjamini_hochberg, chi_square, mean_z, null_rate_test, wilson
 from skew_ext.statistics.summary import NumericSummary, quantile_edges
 from skew_ext.statistics.thresholds import Thresholds
+from skew_ext.statistics.weighting import effective_rows, weighed
 
 __all__ = [
     "CategorySummary",
@@ -31,6 +32,7 @@ __all__ = [
     "cosine_distance",
     "distribution_row",
     "distribution_rows",
+    "effective_rows",
     "jensen_shannon",
     "judged_rows",
     "ks",
@@ -44,5 +46,6 @@ __all__ = [
     "summary_from_dict",
     "summary_rows",
     "wasserstein",
+    "weighed",
     "wilson",
 ]
