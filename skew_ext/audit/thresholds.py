@@ -79,6 +79,8 @@ def _changed(thresholds: Thresholds, changes: Mapping[str, Any], where: str) -> 
     for name, value in changes.items():
         if name not in NAMES:
             raise AuditError(f"{where}: there is no threshold {name!r}{nearest(str(name), NAMES)}")
+        if isinstance(value, bool):
+            raise AuditError(f"{where}: {name} must be a number, not {value!r}")
         try:
             values[name] = int(value) if name in _WHOLE and float(value) == int(float(value)) else float(value)
         except (TypeError, ValueError, OverflowError):

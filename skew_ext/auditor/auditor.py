@@ -20,6 +20,7 @@ from skew_ext.audit.findings import (
 from skew_ext.audit.impact import DEFAULT_THRESHOLD, ImpactCounts, Model
 from skew_ext.audit.over_time import Stretches
 from skew_ext.audit.thresholds import limits_of
+from skew_ext.audit.training_weights import with_weights
 from skew_ext.audit.ttl import ttl_findings
 from skew_ext.audit.ttl_advice import ttl_advice
 from skew_ext.auditor.differing import BASELINE_PREFIX
@@ -87,6 +88,7 @@ class SkewAuditor:
         *,
         model: Model | None = None,
         threshold: float = DEFAULT_THRESHOLD,
+        weights: str | None = None,
         thresholds: Given | None = None,
         importance: Mapping[str, float] | None = None,
         top_k: int | None = None,
@@ -112,6 +114,9 @@ class SkewAuditor:
             decisions. The frame has a column `view__feature` for each feature, and the request data by its names.
         threshold
             A score from this on is a yes.
+        weights
+            The training set's column of weights: drift is then from the weighted training set, whose rows count for
+            as many as tell as much (Kish, 1965).
         thresholds
             Of the distributions: those of `skew_ext.statistics.Thresholds` by name, such as `{"psi_act": 0.3}`, and,
             under the name of a feature (`view__feature`) or a view, its own. They hold before tags such as
@@ -138,7 +143,7 @@ class SkewAuditor:
         window = checked_window(feature_service, start, end, model_version)
         # Asked of before the long work: a training set that does not fit is said at once.
         columns = [view.column(name) for view in views for name in view.features]
-        trained = training_columns(training_set, columns)
+        trained, weighted = with_weights(training_columns(training_set, columns), training_set, weights)
         limits = limits_of(thresholds, views)
         compared, notes = most_important(columns, importance, top_k)
         log = WindowLog(self._store, views, window, sample)
@@ -182,7 +187,7 @@ class SkewAuditor:
             distribution=distribution,
             ttl=ttls,
             created_at=self._clock(),
-            notes=[*log.notes(), *_sample_notes(passed), *notes, *identifier_notes(distribution)],
+            notes=[*log.notes(), *_sample_notes(passed), *weighted, *notes, *identifier_notes(distribution)],
             impact=None if impact is None else impact.summary(passed.rows),
         )
 

@@ -25,6 +25,20 @@ _RANK = {"pass": 0, "warn": 1, "fail": 2}
 @click.option("--start", required=True, type=Moment(), help="Start of the window, included (ISO 8601).")
 @click.option("--end", required=True, type=Moment(), help="End of the window, not included.")
 @click.option("--training-set", type=click.Path(path_type=Path), help="Parquet or CSV that the model was trained on.")
+@click.option("--weights", metavar="COLUMN", help="The training set's column of weights: drift is from what they give.")
+@click.option(
+    "--thresholds",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML or JSON with thresholds of the distributions, as psi_act = 0.3, and tables of them by feature or view.",
+)
+@click.option(
+    "--importance",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="JSON, TOML or CSV (feature,importance) with the importance of each view__feature to the model.",
+)
+@click.option("--top-k", type=click.IntRange(min=1), help="Compare the distributions of the most important ones only.")
 @click.option("--model-version", help="Only lookups logged with this model version.")
 @click.option("--sample", type=Sample(), help="At most this many rows (100000), or this share of the keys (0.1, 10%).")
 @click.option(
@@ -53,7 +67,9 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
     """
     html, json_file, junit_file, markdown = (options[name] for name in ("html", "json_file", "junit", "markdown"))
     # The caller's path: made absolute before the repo becomes the working folder.
-    training = options["training_set"] and options["training_set"].absolute()
+    training, thresholds, importance = (
+        options[name] and options[name].absolute() for name in ("training_set", "thresholds", "importance")
+    )
     told = [
         f"--{name}"
         for name, file in zip(("json", "junit", "markdown"), (json_file, junit_file, markdown), strict=True)
@@ -62,11 +78,14 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
     if len(told) > 1:
         msg = f"{' and '.join(told[:2])} cannot both be standard output: give one of them a file"
         raise click.UsageError(msg)
+    from skew_ext.audit.given import read_importance, read_thresholds
     from skew_ext.auditor import SkewAuditor
     from skew_ext.baseline.duckdb_memory import without_duckdbs_progress
     from skew_ext.report import junit, terminal
     from skew_ext.training.files import read_file
 
+    limits = None if thresholds is None else read_thresholds(thresholds)
+    important = None if importance is None else read_importance(importance)
     store = repo.store()
     without_duckdbs_progress(store)
     auditor = SkewAuditor(store)
@@ -79,6 +98,10 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
             training_set=trained,
             model_version=options["model_version"],
             sample=options["sample"],
+            weights=options["weights"],
+            thresholds=limits,
+            importance=important,
+            top_k=options["top_k"],
             progress=say,
         )
     if json_file is not None:

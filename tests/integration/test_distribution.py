@@ -90,6 +90,20 @@ def test_rows_have_a_histogram_to_look_at_in_the_json_too(report: Report) -> Non
     assert (city["edges"], city["other"], city["nulls"], city["served"]) == ([], [0.0, 0.0], [0.0, 0.0], [0.25] * 4)
 
 
+def test_a_training_set_counts_by_its_weights(served: Repo) -> None:
+    """Trained on rows of which those below 300 trips weigh nothing: the served trips are far off all the same."""
+    weights = pa.array(np.where(np.arange(2000) < 1000, 1.0, 0.0))
+    weighted = audit(served, training_set=TRAINED.append_column("w", weights), weights="w")
+    rating = of(weighted.distribution.drift, "stats__rating")
+    assert rating.n_reference == 1000
+    half = distribution_row(
+        "stats__rating", TRAINED["stats__rating"][:1000], read_log(served.path, "scoring")["stats__rating"]
+    )
+    assert rating.psi == pytest.approx(half.psi)
+    assert rating.ks == pytest.approx(half.ks)
+    assert "weighted by 'w': 2,000 rows tell as much of drift as 1,000 of equal weight" in "".join(weighted.notes)
+
+
 def test_what_did_not_change_passes(report: Report) -> None:
     assert {row.feature: row.verdict for row in report.distribution.skew if row.verdict != "act"} == {
         "stats__trips": "pass",
