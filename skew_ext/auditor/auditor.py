@@ -19,6 +19,7 @@ from skew_ext.audit.findings import (
 )
 from skew_ext.audit.impact import DEFAULT_THRESHOLD, ImpactCounts, Model
 from skew_ext.audit.over_time import Stretches
+from skew_ext.audit.source_ties import tie_findings
 from skew_ext.audit.thresholds import limits_of
 from skew_ext.audit.training_weights import with_weights
 from skew_ext.audit.ttl import ttl_findings
@@ -31,6 +32,7 @@ from skew_ext.auditor.window import WindowLog, checked_window, training_columns
 from skew_ext.baseline.duckdb_memory import bounded_duckdb
 from skew_ext.baseline.plan import plan_views
 from skew_ext.baseline.source_times import EPOCH, source_times
+from skew_ext.baseline.store_faults import known_faults
 from skew_ext.clock import utc_now
 from skew_ext.engines.engine import engine_for
 from skew_ext.model import Distribution, FeatureParity, Finding, NotCompared, Parity, ViewTtl
@@ -156,7 +158,7 @@ class SkewAuditor:
             with ThreadPoolExecutor(1) as pool:
                 distributions = pool.submit(_distribution, passed, views, limits, trained, compared)
                 explained = self._explain(passed, impact)
-                ttls = self._ttls(passed, window)
+                ttls, ties = self._sources(passed, window)
                 distribution = distributions.result()
         features = [
             (counts, name, explained.get(counts.plan.column(name), Explained()))
@@ -170,6 +172,7 @@ class SkewAuditor:
                 *(finding for ttl in ttls for finding in ttl_findings(ttl)),
                 *_transform_findings(views),
                 *baseline_fault_findings(passed.baseline.faults),
+                *ties,
                 *baseline_findings(0, 0, _not_compared(passed)),
                 *distribution_findings(distribution.skew, "baseline"),
                 *distribution_findings(distribution.drift, "training set"),
@@ -191,14 +194,17 @@ class SkewAuditor:
             impact=None if impact is None else impact.summary(passed.rows),
         )
 
-    def _ttls(self, passed: Engine, window: Window) -> list[ViewTtl]:
-        """Sum up each stored view's TTL, with the one that its source asks for."""
+    def _sources(self, passed: Engine, window: Window) -> tuple[list[ViewTtl], list[Finding]]:
+        """Sum up each stored view's TTL, with the one that its source asks for; and tell where its rows are tied."""
         end = (window.end - EPOCH) // timedelta(microseconds=1)
-        return [
-            counts.ttl.summary(ttl_advice(*source_times(self._store, counts.plan, end)))
-            for counts in passed.counts
-            if counts.ttl is not None and counts.compared
-        ]
+        unordered, ttls, ties = known_faults(self._store).ignores_created, [], list[Finding]()
+        for counts in passed.counts:
+            if counts.ttl is None or not counts.compared:
+                continue
+            times = source_times(self._store, counts.plan, end)
+            ttls.append(counts.ttl.summary(ttl_advice(*times)))
+            ties += tie_findings(counts.plan.alias, times, unordered=unordered)
+        return ttls, ties
 
     def _explain(self, passed: Engine, impact: ImpactCounts | None) -> dict[str, Explained]:
         """Explain the rows that differ, block by block; gives what was found by feature."""

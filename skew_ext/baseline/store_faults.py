@@ -24,8 +24,8 @@ class StoreFaults:
 
     `ignores_ttl`: expired values are used. `truncates_ttl`: to whole seconds, and 0 is no TTL. `skips_null_created`:
     rows without a created time are never used. `joins_keys`: the parts of a composite key stand together without a
-    separator. `unordered_ties`: of rows with one event time, any may be used. `reserved_suffix`: features of such a
-    name cannot be retrieved.
+    separator. `unordered_ties`: of rows with one event time, any may be used; with `ignores_created` also where
+    their created times differ. `reserved_suffix`: features of such a name cannot be retrieved.
     """
 
     ignores_ttl: bool = False
@@ -33,6 +33,7 @@ class StoreFaults:
     skips_null_created: bool = False
     joins_keys: bool = False
     unordered_ties: bool = False
+    ignores_created: bool = False
     reserved_suffix: str = ""
 
     def keeps_ttl(self, view: ViewPlan) -> bool:
@@ -55,8 +56,8 @@ class StoreFaults:
 _SQL = StoreFaults(truncates_ttl=True, skips_null_created=True, joins_keys=True, unordered_ties=True)
 _KNOWN = {
     "DuckDBOfflineStore": StoreFaults(reserved_suffix="_y"),
-    "DaskOfflineStore": StoreFaults(unordered_ties=True),
-    "RayOfflineStore": StoreFaults(ignores_ttl=True, unordered_ties=True),
+    "DaskOfflineStore": StoreFaults(unordered_ties=True, ignores_created=True),
+    "RayOfflineStore": StoreFaults(ignores_ttl=True, unordered_ties=True, ignores_created=True),
     "PostgreSQLOfflineStore": _SQL,
     "SparkOfflineStore": _SQL,
     "BigQueryOfflineStore": _SQL,

@@ -274,3 +274,17 @@ def test_sets_and_maps_of_string_keys(tmp_path: Path) -> None:
     serve(repo, everyone)
     stale = {"stale_online": 10}
     assert causes(audit(repo, start=NOON)) == {"stats__tags": stale, "stats__about": stale}
+
+
+def test_a_match_with_tied_rows_is_said_to_be_luck(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo")
+    repo.write(rated(OLD))
+    repo.materialize(NOON - HOUR)
+    # The same rows again, under other values: nothing says which of the two counts.
+    repo.write(rated(OLD) + rated(OLD, drivers=range(1, 4), factor=2.0))
+    serve(repo, [{"driver": one} for one in range(10, 21)])
+    report = audit(repo)
+    assert (report.parity.mismatched, report.verdict) == (0, "pass")
+    (ties,) = report.findings
+    assert (ties.code, ties.severity, ties.feature) == ("source_ties", "info", "stats")
+    assert "6 of 23 source rows share their key, event time and created time" in ties.message

@@ -40,6 +40,7 @@ MEANINGS: Final = {
     "rows_gained": "The training set has keys and times that the entity rows have not.",
     "rows_lost": "The training set lacks keys and times that the entity rows have.",
     "rows_repeated": "The training set has a key and time more often than the entity rows.",
+    "source_ties": "Source rows share key and times, and nothing says which of them training uses.",
     "timestamp_constant": "All rows have one time.",
     "timestamp_guessed": "The column of times was not named, and the only one there is was taken.",
     "timestamp_in_future": "Rows are of a time still to come.",
