@@ -78,7 +78,7 @@ def whatever_came_of(world: World, seed: int, options: argparse.Namespace) -> di
     try:
         return audited(world, seed, options)
     except Exception:  # noqa: BLE001 - it is told
-        print(f"seed {seed}, {world.kind}: failed\n{traceback.format_exc()}", flush=True)
+        print(f"seed {seed}, {world.kind}: failed\n{traceback.format_exc(limit=-3)}", flush=True)
         return {"seed": seed, "kind": "FAILED", "cells": [], "findings": 1, "faulty": False}
 
 
@@ -95,17 +95,18 @@ def online_store(kind: str) -> dict[str, Any] | None:
 
 
 def sources(kind: str) -> PostgresSources | None:
-    """Give where the sources are: a schema of each process's own in PostgreSQL, or, for DuckDB, files."""
+    """Give where the sources are: a database of each process's own in PostgreSQL, or, for DuckDB, files."""
     if kind != "postgres":
         return None
     import psycopg  # noqa: PLC0415 - only for this store
 
-    schema = f"confusion{_worker()}"
+    name = f"confusion{_worker()}"
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}")
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name}")
         login = connection.info
-        names = {"host": login.host, "port": login.port, "database": login.dbname, "user": login.user}
-    return PostgresSources({**names, "password": login.password, "db_schema": schema, "sslmode": "disable"})
+        known = {"host": login.host, "port": login.port, "user": login.user, "password": login.password}
+    return PostgresSources({**known, "database": name, "db_schema": "public", "sslmode": "disable"})
 
 
 def _worker() -> int:
