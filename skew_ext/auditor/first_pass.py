@@ -75,7 +75,7 @@ class FirstPass:
         columns = [view.column(name) for view in self._views for name in view.features]
         keys = {key: None for view in self._views for key in view.join_keys.values()}
         columns = [*columns, *(BASELINE_PREFIX + name for name in columns), *keys, LOG_TIMESTAMP]
-        sampled = _as_asked(both, [view.column(name) for view in self._views for name in view.features])
+        sampled = as_asked(both, [view.column(name) for view in self._views for name in view.features])
         self.sample.add(sampled.select([name for name in columns if name in both.column_names]))
         self.baseline.add(baseline)
 
@@ -96,7 +96,7 @@ class FirstPass:
         return union(self.sample.tables)
 
 
-def _as_asked(both: pa.Table, columns: Iterable[str]) -> pa.Table:
+def as_asked(both: pa.Table, columns: Iterable[str]) -> pa.Table:
     """Give the rows without a baseline where a feature was not asked for, or not given: nothing stands against it."""
     for column in columns:
         expected, status = BASELINE_PREFIX + column, column + STATUS_SUFFIX

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from feast import FeatureStore
 
+    from skew_ext.baseline.evidence import Indexes
     from skew_ext.baseline.plan import ViewPlan
 
     Mask = npt.NDArray[np.bool_]
+    Tie = tuple[Indexes, Indexes, bool]
 
 TIE, NULL_CREATED, WRONG = "baseline_tie", "baseline_null_created", "baseline_wrong_value"
 
@@ -48,19 +50,22 @@ class Verifier:
             if view.on_demand or not names:
                 continue
             source = SourceBaseline(self._store, view, log, names)
+            ties = list(source.ties())
             for name in names:
                 column = view.column(name)
-                right[column] = self._cells(source, name, plain(log[column]), baseline[column])
+                right[column] = self._cells(source, ties, name, plain(log[column]), baseline[column])
         return right
 
-    def _cells(self, source: SourceBaseline, name: str, served: pa.Array, given: pa.ChunkedArray) -> pa.ChunkedArray:
+    def _cells(
+        self, source: SourceBaseline, ties: Sequence[Tie], name: str, served: pa.Array, given: pa.ChunkedArray
+    ) -> pa.ChunkedArray:
         right = plain(source.values(name))
         given = plain(given)
         wrong = compare(right, given).different
-        if not wrong.any():
+        if not wrong.any() and not any(equal and len(rows) for rows, _, equal in ties):
             return pa.chunked_array([given])
-        tied = np.zeros(len(wrong), dtype=bool)
-        for rows, positions, equal in source.ties():
+        tied, excused, swapped = (np.zeros(len(wrong), dtype=bool) for _ in range(3))
+        for rows, positions, equal in ties:
             values = plain(source.values(name, positions))
             places = pa.array(rows)
             is_given = ~compare(given.take(places), values).different
@@ -68,10 +73,13 @@ class Verifier:
             is_served = ~compare(served.take(places), values).different
             if equal:
                 right = _replaced(right, rows[is_served], values.filter(pa.array(is_served)))
-                wrong[rows[is_given & ~is_served]] = False
+                excused[rows[is_given]] = True
+                swapped[rows[is_served]] = True
             tied[rows[is_given & (not equal)]] = True
+        wrong &= ~excused
         self.faults[TIE] += int((wrong & tied).sum())
         self.faults[NULL_CREATED if self._known.skips_null_created else WRONG] += int((wrong & ~tied).sum())
+        wrong |= swapped | (excused & ~compare(served, right).different)
         return pa.chunked_array([pc.if_else(pa.array(wrong), right, _as(given, right.type))])
 
 

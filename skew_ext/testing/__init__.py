@@ -13,7 +13,7 @@ from skew_ext.testing.faulty_repo import FaultyRepo
 from skew_ext.testing.objects import HALF, SERVICE
 from skew_ext.testing.online import evict
 from skew_ext.testing.shapes import SHAPES
-from skew_ext.testing.sources import ParquetSources, PostgresSources
+from skew_ext.testing.sources import ParquetSources, PostgresSources, SparkSources
 from skew_ext.testing.timeline import Timeline
 from skew_ext.testing.views import DEVICES, PAYMENTS, SyntheticFeature, SyntheticView
 
@@ -31,6 +31,7 @@ __all__ = [
     "FaultyRepo",
     "ParquetSources",
     "PostgresSources",
+    "SparkSources",
     "SyntheticFeature",
     "SyntheticView",
     "Timeline",

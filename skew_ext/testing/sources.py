@@ -1,7 +1,8 @@
-"""Where a synthetic repo's source rows are: Parquet files, or tables in PostgreSQL."""
+"""Where a synthetic repo's source rows are: Parquet files, read by an embedded store or by Spark, or PostgreSQL."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -9,14 +10,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import FileSource
 
+from skew_ext.engines.spark.java import with_java
 from skew_ext.testing.views import CREATED, EVENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from feast.data_source import DataSource
 
     from skew_ext.testing.views import Key, Row, SyntheticView
+
+_SMALL_SPARK = {
+    "spark.master": "local[2]",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.session.timeZone": "UTC",
+    # For few rows, planning and compiling is what takes time.
+    "spark.sql.shuffle.partitions": "1",
+    "spark.default.parallelism": "1",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+}
 
 
 class Sources(Protocol):
@@ -49,6 +65,30 @@ class ParquetSources:
 
     def _path(self, view: SyntheticView) -> Path:
         return self._folder / f"{view.name}.parquet"
+
+
+class SparkSources(ParquetSources):
+    """Parquet files in a folder, read by Feast's Spark offline store.
+
+    PySpark and a Java are needed: `pip install 'skew-ext[spark]'`. `conf` goes over a session on two cores of this
+    machine, for a few rows at a time; where a session runs already, Spark takes that one.
+    """
+
+    def __init__(self, folder: Path, conf: Mapping[str, str] | None = None) -> None:
+        super().__init__(folder, {"type": "spark", "spark_conf": {**_SMALL_SPARK, **(conf or {})}})
+        with_java()
+
+    def source(self, view: SyntheticView) -> DataSource:
+        """Give a SparkSource."""
+        from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import (  # noqa: PLC0415 - an extra
+            SparkSource,
+        )
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Feast calls it experimental
+            return SparkSource(
+                name=f"{view.name}_source", path=str(self._path(view)), file_format="parquet", **timestamps(view)
+            )
 
 
 class PostgresSources:

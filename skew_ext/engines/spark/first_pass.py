@@ -14,7 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
 from skew_ext.audit.causes.cells import NO_TIME
 from skew_ext.auditor.counting import ViewCounts
 from skew_ext.auditor.differing import BASELINE_PREFIX
-from skew_ext.auditor.first_pass import EXPLAINED_CELLS
+from skew_ext.auditor.first_pass import EXPLAINED_CELLS, as_asked
 from skew_ext.auditor.served import first_served_column
 from skew_ext.baseline.evidence import microseconds
 from skew_ext.baseline.retrieval import COLLISION, Baseline
@@ -24,7 +24,7 @@ from skew_ext.engines.spark.retrieval import baseline_columns, beside_baseline
 from skew_ext.engines.spark.session import in_utc, one_line, session_of
 from skew_ext.errors import AuditError, SkewError
 from skew_ext.log.union import union
-from skew_ext.schema import LOG_TIMESTAMP, ROW, SEQUENCE, TIMESTAMP_SUFFIX
+from skew_ext.schema import LOG_TIMESTAMP, ROW, SEQUENCE, STATUS_SUFFIX, TIMESTAMP_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -142,14 +142,18 @@ class SparkPass:
 
     def _sampled(self, part: _Part, limit: int) -> pa.Table:
         """Bring the sample: what distributions are made of, and what on-demand outputs are recomputed from."""
-        names = [view.column(name) for view in self._views for name in view.features]
+        features = [view.column(name) for view in self._views for name in view.features]
+        statuses = {name + STATUS_SUFFIX for name in features}.difference(features)
+        names = [*features, *statuses]
         names += [key for view in self._views for key in view.join_keys.values()]
         names += [name for view in self._views if view.on_demand for name in view.view.get_request_data_schema()]
         wanted = dict.fromkeys([*names, LOG_TIMESTAMP, SEQUENCE, ROW])
         columns = [part.frame.places[name] for name in wanted if name in part.frame.places]
         columns += [f"b{place}" for place in range(len(baseline_columns(self._views)))]
         table = part.kept.where(F.col(HASH) < F.lit(limit)).select(*columns, HASH).toArrow()
-        return self._beside(part, table).append_column(HASH, table[HASH])
+        both = as_asked(self._beside(part, table), features)
+        both = both.drop_columns([name for name in both.column_names if name in statuses])
+        return both.append_column(HASH, table[HASH])
 
     def _beside(self, part: _Part, table: pa.Table) -> pa.Table:
         log, baseline = part.compare.sides(table)

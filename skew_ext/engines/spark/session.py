@@ -7,6 +7,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from skew_ext.engines.spark.java import with_java
 from skew_ext.errors import AuditError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def session_of(store: FeatureStore) -> SparkSession:
     AuditError
         It cannot be started.
     """
+    with_java()
     try:
         from feast.infra.offline_stores.contrib.spark_offline_store.spark import (  # noqa: PLC0415 - an extra
             get_spark_session_or_start_new_with_repoconfig,
