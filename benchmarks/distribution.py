@@ -9,9 +9,10 @@ starts; its peak is the process's own (VmHWM), imports included. They take turns
 has one turn. On a busy machine trust the processor's seconds more than the clock's.
 
 The floor reads and decodes every column of both files, one at a time, and sums it. `skew_ext` gives everything of a
-distribution row: PSI, exact KS, chi-square, Jensen-Shannon, Wasserstein, z, null rates, out of range, unseen, verdicts.
-`skew_ext_avx2` is the same with numpy's AVX-512 switched off, where the processor has it: on AMD's Zen 4 numpy sorts
-six times slower with it (https://github.com/numpy/x86-simd-sort/issues/6), and sorting is most of the work.
+distribution row: PSI, exact KS, chi-square, Jensen-Shannon, Wasserstein, z, null rates, out of range, unseen, the
+histogram, the verdict. `skew_ext_avx2` is the same with numpy's AVX-512 switched off, where the processor has it: on
+AMD's Zen 4 numpy sorts six times slower with it (https://github.com/numpy/x86-simd-sort/issues/6). Large columns are
+not sorted, and so it tells how much of the work still is.
 The peers give what their presets give, which is less. They clash with one another and with Feast: FOLDER has a virtual
 environment for each (`FOLDER/evidently/bin/python`, `whylogs`, `nannyml`); one that is not there is said so.
 """
@@ -99,6 +100,7 @@ def floor(folder: Path) -> Callable[[], object]:
 
 def skew_ext(folder: Path) -> Callable[[], object]:
     """All of ours, a column at a time."""
+    import pandas as pd  # noqa: F401, PLC0415 - pyarrow imports it when it is first given an array of numpy's
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     from skew_ext.statistics import ParquetColumn, distribution_rows  # noqa: PLC0415

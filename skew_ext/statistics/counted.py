@@ -21,6 +21,7 @@ WIDEST = 1 << 17
 FEW = 1 << 8
 """Other numbers where a sample has no more different ones."""
 _SAMPLE = 1 << 10
+_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +138,15 @@ def _counted(values: Numbers) -> tuple[Numbers, Counts] | None:
     if not whole_numbers(sample):
         return _tallied(values) if len(np.unique(sample)) <= FEW else None
     low, high = values.min(), values.max()
-    if not float(high) - float(low) < WIDEST or (values.dtype == np.float64 and not whole_numbers(values)):
+    if not float(high) - float(low) < WIDEST:
         return None
-    return np.arange(low, high + 1, dtype=values.dtype), np.bincount((values - low).astype(np.int64, copy=False))
+    counts = np.zeros(int(high - low) + 1, dtype=np.int64)
+    for start in range(0, len(values), _AT_ONCE):
+        some = values[start : start + _AT_ONCE]
+        if not whole_numbers(some):
+            return None
+        counts += np.bincount((some - low).astype(np.int64, copy=False), minlength=len(counts))
+    return np.arange(low, high + 1, dtype=values.dtype), counts
 
 
 def _tallied(values: Numbers) -> tuple[Numbers, Counts]:

@@ -11,15 +11,15 @@ import numpy.typing as npt
 
 from skew_ext.statistics.arrays import Counts, Floats
 
-Cells: TypeAlias = npt.NDArray[np.uint16]
-_MOST = 1 << 16
-"""So many cells at most, so that a cell's number takes two bytes."""
+Cells: TypeAlias = npt.NDArray[np.int32]
+FEWEST, MOST, ROWS_OF_CELL = 1 << 15, 180_000, 12
+"""So many cells, one for so many rows where that is between: more are longer to count in, fewer to look into."""
 _SAMPLE = 1 << 12
 _MAGNITUDE = np.int64(2**63 - 1)
 _AT_ONCE = 1 << 15
 """Values whose cells are found at once: the processor's own cache holds all that is made of them."""
 _COUNTED = 1 << 17
-"""Values that are counted at once: many more than there are cells."""
+"""Values that are counted at once, at least: as many as there are cells."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Grid:
         magnitudes = np.sort(np.abs(sample[sample != 0.0])) if sample.any() else np.ones(1)
         ends = magnitudes[[len(magnitudes) // 1000, -1 - len(magnitudes) // 1000]].view(np.int64)
         least, most = int(ends[0]), int(ends[1])
-        room = _MOST // 2 - 2 if low < 0.0 else _MOST - 2
+        cells = min(max(min(map(len, columns)) // ROWS_OF_CELL, FEWEST), MOST)
+        room = cells // 2 - 2 if low < 0.0 else cells - 2
         shift = max((most - least).bit_length() - room.bit_length(), 0)
         while (most - least) >> shift >= room:
             shift += 1
@@ -83,11 +84,12 @@ class Grid:
 
 def located(grid: Grid, values: Floats) -> tuple[Cells, Counts, Floats, float]:
     """Give each value's cell; each cell's count, and the sum of its values less the centre; and the sum of squares."""
-    placed = np.empty(len(values), dtype=np.uint16)
+    placed = np.empty(len(values), dtype=np.int32)
     counts, sums, squares = np.zeros(grid.cells, dtype=np.int64), np.zeros(grid.cells), 0.0
-    cells, centred = np.empty(_COUNTED, dtype=np.int64), np.empty(_COUNTED)
-    for start in range(0, len(values), _COUNTED):
-        some = values[start : start + _COUNTED]
+    counted = max(_COUNTED, grid.cells)
+    cells, centred = np.empty(counted, dtype=np.int64), np.empty(counted)
+    for start in range(0, len(values), counted):
+        some = values[start : start + counted]
         for at in range(0, len(some), _AT_ONCE):
             few = slice(at, min(at + _AT_ONCE, len(some)))
             placed[start + at : start + few.stop] = grid.of(some[few], out=cells[few])

@@ -181,7 +181,7 @@ def test_cells_rise_with_the_values(sample: list[float], values: list[float]) ->
     cells = grid.of(ordered)
     assert np.all(np.diff(cells) >= 0)
     assert cells.min() >= 0
-    assert cells.max() < grid.cells <= 1 << 16
+    assert cells.max() < grid.cells <= 1 << 15
     assert len(grid.ends) == grid.cells - 1
     for value, cell in zip(ordered, cells, strict=True):
         assert cell == grid.cells - 1 or value <= grid.ends[cell]
