@@ -25,6 +25,7 @@ from skew_ext.audit.training_weights import with_weights
 from skew_ext.audit.ttl import ttl_findings
 from skew_ext.audit.ttl_advice import ttl_advice
 from skew_ext.auditor.differing import BASELINE_PREFIX
+from skew_ext.auditor.memory import systems_allocator
 from skew_ext.auditor.merging import Explained
 from skew_ext.auditor.verifying import Verifier
 from skew_ext.auditor.view import ViewAudit
@@ -151,7 +152,8 @@ class SkewAuditor:
         log = WindowLog(self._store, views, window, sample)
         impact = None if model is None else ImpactCounts(model, threshold)
         stretches = Stretches.of(window.start, window.end)
-        with closing(engine_for(self._store, service, views, stretches, log)) as passed, bounded_duckdb(self._store):
+        engine = engine_for(self._store, service, views, stretches, log)
+        with systems_allocator(), closing(engine) as passed, bounded_duckdb(self._store):
             passed.run(log.parts(), say)
             log.require(passed.rows, [name for counts in passed.counts for name in counts.logged])
             say("explaining what differs, and distributions")

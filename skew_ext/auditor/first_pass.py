@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 EXPLAINED_CELLS = 2_000_000
 """So many cells are explained at once: 100,000 rows of 20 features."""
-DISTRIBUTION_CELLS = 8_000_000
-"""So many cells of each side are kept for the distributions: 400,000 rows of 20 features, or fewer."""
+DISTRIBUTION_CELLS = 4_000_000
+"""So many cells of each side are kept for the distributions: 200,000 rows of 20 features, or fewer."""
 
 
 class FirstPass:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from skew_ext.log.destination import Destination
     from skew_ext.settings import SkewSettings
 
-PART_ROWS = 200_000
+PART_ROWS = 250_000
 """Rows that are held, retrieved and compared at once."""
 
 
