@@ -26,6 +26,7 @@ EXIT_COULD_NOT_RUN = 2
 @click.option("--feature-service", "services", multiple=True, help="Watch this one; again for more. Else all.")
 @click.option("--every", help="How often there is a round, such as 60s.  [default: 60s]")
 @click.option("--once", is_flag=True, help="One round, for cron: exit code 1 while an incident is open.")
+@click.option("--test-alert", is_flag=True, help="Only send a test message to each address; exit code 1 if one fails.")
 @click.option("--margin", help="How long after serving a row is looked for: over flush_seconds.  [default: 15s]")
 @click.option("--late", help="How far back rows that came later still are looked for.  [default: 1h]")
 @click.option("--hold", help="How long a window with fewer than --min-rows waits for more.  [default: 5m]")
@@ -44,7 +45,9 @@ EXIT_COULD_NOT_RUN = 2
     "--json", "json_file", type=Target(), help="With --once: write what the round did as JSON; - is standard output."
 )
 @click.pass_obj
-def watch(repo: Repo, /, *, once: bool, json_file: str | None, metrics_port: int | None, **options: Any) -> None:
+def watch(
+    repo: Repo, /, *, once: bool, test_alert: bool, json_file: str | None, metrics_port: int | None, **options: Any
+) -> None:
     """Audit what is new, again and again, and tell people when served values stop being what training gets.
 
     An incident opens when a group of features is over the threshold in two windows in a row, and closes after two
@@ -55,6 +58,7 @@ def watch(repo: Repo, /, *, once: bool, json_file: str | None, metrics_port: int
     Examples:
       SKEW_WATCH_NOTIFY=slack://... skew -c feature_repo watch --every 60s --metrics-port 9188
       skew -c feature_repo watch --once --json -
+      skew -c feature_repo watch --test-alert
     """
     if json_file is not None and not once:
         msg = (
@@ -65,6 +69,9 @@ def watch(repo: Repo, /, *, once: bool, json_file: str | None, metrics_port: int
     training = None if options["training_set"] is None else Path(options["training_set"]).absolute()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("feast").setLevel(logging.WARNING)
+    if test_alert:
+        _test_alert(repo, options["notify"])
+        return
     watcher = _watcher(repo, options, training)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # Feast, once imported, has deprecations told again: in every round.
@@ -72,6 +79,18 @@ def watch(repo: Repo, /, *, once: bool, json_file: str | None, metrics_port: int
         _report(watcher.round(), json_file)
         return
     _until_stopped(watcher, repo, metrics_port, options["metrics_address"])
+
+
+def _test_alert(repo: Repo, notify: tuple[str, ...]) -> None:
+    """See that alerts arrive, before the night in which they have to. A hook is not called: it may act."""
+    from skew_ext.watch.alerts import Notifier, told_that_it_works
+    from skew_ext.watch.options import addresses
+
+    found = told_that_it_works(Notifier(addresses(repo.settings().watch, notify)))
+    for address, reached in found.items():
+        click.echo(f"address {address}: {'told' if reached else 'not told'}")
+    if not all(found.values()):
+        raise SystemExit(EXIT_FINDINGS)
 
 
 def _watcher(repo: Repo, options: dict[str, Any], training: Path | None) -> Watcher:

@@ -45,7 +45,27 @@ class Notifier:
         `event` is "opened", "closed" or "proposed".
         """
         text = {"title": title(incident, event), "body": body(incident, event)}
-        return _sent(self._servers[place - 1], place, text, _KINDS[event])
+        return _sent(self._servers[place - 1], place, text, _KINDS[event], "; tried again")
+
+    def test(self) -> dict[str, bool]:
+        """Tell every address that it works; give whether each was reached, by its place and its service's name."""
+        text = {"title": "[TEST] skew watch", "body": "Alerts of skew watch arrive here. Nothing is wrong."}
+        places = enumerate(self._servers, start=1)
+        return {f"{place} ({one.service_name})": _sent(one, place, text, "info", "") for place, one in places}
+
+
+def told_that_it_works(notifier: Notifier) -> dict[str, bool]:
+    """Send a test message to each address; give whether each was reached, by its place and its service's name.
+
+    Raises
+    ------
+    SettingsError
+        There is no address.
+    """
+    if not len(notifier):
+        msg = "there is nobody to tell: set SKEW_WATCH_NOTIFY to an Apprise address, or to several with a blank between"
+        raise SettingsError(msg)
+    return notifier.test()
 
 
 def _server(address: str, place: int) -> Any:
@@ -68,12 +88,12 @@ def _server(address: str, place: int) -> Any:
     return server
 
 
-def _sent(server: Any, place: int, text: dict[str, str], kind: str) -> bool:
+def _sent(server: Any, place: int, text: dict[str, str], kind: str, then: str) -> bool:
     try:
         reached = bool(server.notify(**text, notify_type=kind, body_format="text"))
         reason = "it refused, or cannot be reached"
     except Exception as error:  # noqa: BLE001 - of any of a hundred services; one must not stop the others
         reached, reason = False, type(error).__name__
     if not reached:
-        logger.warning("alert address %d (%s) was not told: %s; tried again", place, server.service_name, reason)
+        logger.warning("alert address %d (%s) was not told: %s%s", place, server.service_name, reason, then)
     return reached

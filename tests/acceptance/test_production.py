@@ -8,20 +8,25 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import yaml
 from psycopg.conninfo import make_conninfo
 
 from tests.flights import PROJECT, build_sources, copy_repo, environment, run
 from tests.kit import wait_for
 from tests.servers import PostgresServer, RedisServer, free_port, wheel_folder
+from tests.watching import Webhook, webhook
 
 BASH = shutil.which("bash") or "/bin/bash"
+SECRET = "t0ken-in-an-address"
 PORTS = ("SERVE_PORT", "METRICS_PORT", "WATCH_PORT")
 PAGE = PROJECT / "docs" / "production.md"
 _BLOCK = re.compile(r"^```sh( service)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -50,6 +55,12 @@ class Page:
                 self._start(script)
             else:
                 self.said.append(self._done(script))
+
+    def again(self, part: str) -> list[str]:
+        """Run the commands once more that have `part` in them, up to those that ship; each request has its own id."""
+        scripts = [script for service, script in _BLOCK.findall(PAGE.read_text()) if not service and part in script]
+        asked = [script.partition("\nFLIGHTS_LOG_DSN")[0] for script in scripts]
+        return [self._done(script.replace("r-4711", f"r-{time.monotonic_ns()}")) for script in asked]
 
     def _done(self, script: str) -> str:
         done = subprocess.run(
@@ -84,11 +95,23 @@ def answers(address: str) -> bool:
 def repo(tmp_path: Path) -> Path:
     folder = copy_repo(tmp_path / "feature_repo")
     build_sources(folder)
+    # Nobody waits for minutes here: windows of two seconds, judged from the first one and the first row on.
+    quick = {"every": "2s", "margin": "2s", "hold": "1s", "min_rows": 1, "burn_in": 0}
+    settings = folder / "feature_store.production.yaml"
+    content = yaml.safe_load(settings.read_text())
+    content["skew"] |= {"watch": quick, "flush_seconds": 0.5}
+    settings.write_text(yaml.safe_dump(content))
     return folder
 
 
 @pytest.fixture
-def variables(redis_db: RedisServer, own_postgres: PostgresServer) -> dict[str, str]:
+def alerts() -> Iterator[Webhook]:
+    with webhook() as made:
+        yield made
+
+
+@pytest.fixture
+def variables(redis_db: RedisServer, own_postgres: PostgresServer, alerts: Webhook) -> dict[str, str]:
     def as_user(user: str) -> str:
         return make_conninfo(own_postgres.dsn, user=user, password=f"pw of {user}")
 
@@ -110,6 +133,7 @@ def variables(redis_db: RedisServer, own_postgres: PostgresServer) -> dict[str, 
         "LOG_PASSWORD": "pw of flights_log",
         "WATCH_PASSWORD": "pw of flights_watch",
         "AUDIT_PASSWORD": "pw of flights_audit",
+        "SKEW_WATCH_NOTIFY": f"json://{alerts.address}/{SECRET}",
         **{name: str(free_port()) for name in PORTS},
         "WINDOW_START": f"{now - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}",
         "WINDOW_END": f"{now + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}",
@@ -123,7 +147,9 @@ def stack() -> Iterator[ExitStack]:
         yield made
 
 
-def test_the_page_on_production_is_true(repo: Path, variables: dict[str, str], stack: ExitStack) -> None:
+def test_the_page_on_production_is_true(
+    repo: Path, variables: dict[str, str], alerts: Webhook, stack: ExitStack
+) -> None:
     run(repo, sys.executable, "-c", _FILL, variables["ADMIN_DSN"], timeout=120, **variables)
     page = Page(repo, variables, stack)
     page.run()
@@ -138,3 +164,27 @@ def test_the_page_on_production_is_true(repo: Path, variables: dict[str, str], s
     assert (audit["rows"], audit["verdict"], "expired_served" in causes) == (1, "fail", True)
     assert "exit code 1" in everything
     assert variables["LOG_PASSWORD"] not in everything
+    assert "address 1 (JSON): told" in everything
+    alerted = told_of_what_is_served(page, alerts)
+    assert alerted["title"].startswith("[FAIL] departure_delay: ")
+    assert "(expired_served)" in alerted["title"]
+    assert "What to do: online reads do not honour the TTL" in alerted["message"]
+    assert "For example " in alerted["message"]
+    (listed,) = [said for said in page.again("incidents --open") if "expired_served" in said]
+    assert "online reads do not honour the TTL" in " ".join(listed.split())
+    for log in repo.glob("service-*.log"):
+        assert SECRET not in log.read_text()
+        assert "Traceback" not in log.read_text()
+
+
+def told_of_what_is_served(page: Page, alerts: Webhook) -> dict[str, Any]:
+    """Go on asking as the page asks, until people are told; what was told before was the test of the address."""
+
+    def told() -> list[dict[str, Any]]:
+        page.again("get-online-features")
+        time.sleep(0.5)
+        return [post for post in alerts.posts if not post["title"].startswith("[TEST]")]
+
+    wait_for(told, "nobody is told", 180)
+    assert alerts.titles()[0] == "[TEST] skew watch"
+    return told()[0]

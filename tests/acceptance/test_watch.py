@@ -199,6 +199,30 @@ def test_one_round_for_cron_and_its_exit_codes(tmp_path: Path) -> None:
     assert (code, list(found["failed"])) == (2, ["scoring"])
 
 
+def test_addresses_are_tried_before_they_are_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not answer is told of, by its place, without its secrets; a hook, which may act, is not called."""
+    repo, hooked = Repo(tmp_path / "repo"), tmp_path / "hooked"
+
+    def tried() -> Any:
+        command = ["-c", str(repo.path), "watch", "--test-alert", "--hook", f"touch {hooked}"]
+        return CliRunner().invoke(cli, command)
+
+    with webhook() as alerts:
+        monkeypatch.setenv("SKEW_WATCH_NOTIFY", f"json://{alerts.address}/{SECRET}")
+        done = tried()
+        assert (done.exit_code, done.stdout) == (0, "address 1 (JSON): told\n")
+        assert alerts.titles() == ["[TEST] skew watch"]
+        monkeypatch.setenv("SKEW_WATCH_NOTIFY", f"json://{alerts.address} json://127.0.0.1:{free_port()}/{SECRET}")
+        done = tried()
+        assert (done.exit_code, done.stdout) == (1, "address 1 (JSON): told\naddress 2 (JSON): not told\n")
+    assert SECRET not in done.output
+    monkeypatch.delenv("SKEW_WATCH_NOTIFY")
+    done = tried()
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "there is nobody to tell: set SKEW_WATCH_NOTIFY" in done.stderr
+    assert not hooked.exists()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
