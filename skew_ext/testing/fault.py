@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,9 +41,12 @@ class Fault:
         """Tell whether the view is one in which it can happen."""
         return True
 
-    def cause_of(self, feature: str, changed: frozenset[str]) -> str:
-        """Give what is wrong with a differing cell, of whose row the job changed some features; empty for nothing."""
-        del feature, changed
+    def cause_of(self, feature: str, changed: frozenset[str], served: Collection[str]) -> str:
+        """Give what is wrong with a differing cell; empty for nothing.
+
+        The job `changed` some features of its row, and of the row `served` were asked for.
+        """
+        del feature, changed, served
         return self.cause
 
     def source(self, rows: list[Row]) -> list[Row]:

@@ -9,7 +9,7 @@ from skew_ext.testing.row_faults import ROW_FAULTS, Restated, TimestampShift
 from skew_ext.testing.value_faults import VALUE_FAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import numpy as np
 
@@ -48,10 +48,10 @@ class Mixed(Fault):
         """Only where both can happen."""
         return self._row.fits() and self._value.fits()
 
-    def cause_of(self, feature: str, changed: frozenset[str]) -> str:
+    def cause_of(self, feature: str, changed: frozenset[str], served: Collection[str]) -> str:
         """Give the value's fault for what the job changed, else the row's."""
         told = self._row if self._hides_values or feature not in changed else self._value
-        return told.cause
+        return told.cause_of(feature, changed, served)
 
     def source(self, rows: list[Row]) -> list[Row]:
         """Let the row's fault happen."""

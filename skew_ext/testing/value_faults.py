@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -51,8 +51,9 @@ class ValueFault(Fault):
         """Only where there is a feature that can be changed so, and keys enough to tell a constant by."""
         return bool(self.changes) and bool(self.view.keys)
 
-    def cause_of(self, feature: str, changed: frozenset[str]) -> str:
+    def cause_of(self, feature: str, changed: frozenset[str], served: Collection[str]) -> str:
         """Only the features that are changed."""
+        del served
         return self.cause if feature in changed else ""
 
     def written(self, rows: Sequence[Row], tick: int) -> Row | None:
@@ -185,8 +186,16 @@ class SwappedFeature(ValueFault):
 
     def changed(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Exchange the columns."""
-        other = dict(self._pairs) | {second: first for first, second in self._pairs}
+        other = self._other()
         return {name: values[other.get(name, name)] for name in values}
+
+    def cause_of(self, feature: str, changed: frozenset[str], served: Collection[str]) -> str:
+        """Only where both columns were asked for: nothing tells of one that was not."""
+        cause = super().cause_of(feature, changed, served)
+        return cause if not cause or self._other()[feature] in served else "unexplained"
+
+    def _other(self) -> dict[str, str]:
+        return dict(self._pairs) | {second: first for first, second in self._pairs}
 
 
 class Unexplained(ValueFault):

@@ -113,7 +113,7 @@ class ViewWorld:
         found = training_row(self._final[place], at, self.view.ttl) if known else None
         right = found.values if found else {}
         for feature in differ(served, right):
-            cause = self._faults[place].cause_of(feature, self._changed_by_tick[tick][place]) if known else ""
+            cause = self._faults[place].cause_of(feature, self._changed_by_tick[tick][place], served) if known else ""
             if not cause:
                 msg = f"{name}:{feature} of {self.entity(number)} is {served[feature]!r}, not {right.get(feature)!r}"
                 raise RepoError(msg)
