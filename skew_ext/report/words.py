@@ -69,10 +69,13 @@ def minute(value: datetime) -> str:
 
 
 def span(since: datetime, until: datetime) -> str:
-    """Give a stretch of time in UTC to the minute, the day once where it is one."""
-    first, last = (as_utc(value).replace(tzinfo=None) for value in (since, until))
-    end = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M}"
-    return f"{first:%Y-%m-%d %H:%M} to {end} UTC"
+    """Give a stretch of time in UTC to the minute, or within one to the second; the day once where it is one."""
+    first, last = (as_utc(value).replace(tzinfo=None, microsecond=0) for value in (since, until))
+    clock = "%H:%M:%S" if first.replace(second=0) == last.replace(second=0) else "%H:%M"
+    begin, end = (f"{value:%Y-%m-%d} {value.strftime(clock)}" for value in (first, last))
+    if begin == end:
+        return f"{begin} UTC"
+    return f"{begin} to {last.strftime(clock) if first.date() == last.date() else end} UTC"
 
 
 def figure(value: float | None) -> str:

@@ -140,6 +140,19 @@ def test_json_distribution_rows_have_the_contracts_keys() -> None:
 
 
 @pytest.mark.parametrize(
+    ("seconds", "until", "expected"),
+    [
+        (0, 0, "2026-03-01 00:00:00 UTC"),
+        (1, 59, "2026-03-01 00:00:01 to 00:00:59 UTC"),
+        (59, 60, "2026-03-01 00:00 to 00:01 UTC"),
+        (0, 86_400, "2026-03-01 00:00 to 2026-03-02 00:00 UTC"),
+    ],
+)
+def test_a_span_is_as_exact_as_it_has_to_be(seconds: int, until: int, expected: str) -> None:
+    assert words.span(START + timedelta(seconds=seconds), START + timedelta(seconds=until)) == expected
+
+
+@pytest.mark.parametrize(
     ("value", "expected"),
     [
         (math.nan, "NaN"),
