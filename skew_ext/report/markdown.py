@@ -19,6 +19,7 @@ _SPECIAL = re.compile(
     r"|(?<![0-9A-Za-z_])_+|_+(?![0-9A-Za-z_])"  # of emphasis, which is none inside a word
     r"|(?<!\d):(?=\S)|(?<=[A-Za-z])\.(?=\S)"  # of links that need no brackets, and of :emoji:
 )
+_QUOTED = re.compile(r"&#96;(.+?)&#96;")
 _CALLS = re.compile(r"([@#])(?=\w)")
 
 
@@ -56,6 +57,11 @@ def text(value: str) -> str:
     return _SPECIAL.sub(lambda found: "".join(f"&#{ord(one)};" for one in found[0]), apart)
 
 
+def prose(value: str) -> str:
+    """Give a message as `text` does, with what stands in it between backticks set as code."""
+    return _QUOTED.sub(r"<code>\1</code>", text(value))
+
+
 def _code(value: str) -> str:
     return f"<code>{text(value)}</code>"
 
@@ -66,8 +72,8 @@ def _findings(report: AuditReport, most: int) -> str:
             f"**{one.first.severity.upper()}**",
             f"{_code(one.what)}<br>{text(one.first.code)}",
             text(one.share),
-            text(one.story),
-            text("; ".join(one.remedies)),
+            prose(one.story),
+            prose("; ".join(one.remedies)),
         )
         for one in harm.harms(report)
     ]

@@ -133,3 +133,10 @@ def test_markdown_can_be_written_whatever_was_served() -> None:
     one = dataclasses.replace(report(), notes=["\ud800 \x1b[2J"])
     assert "&#92;ud800 &#92;x1b&#91;2J" in one.to_markdown()
     one.to_markdown().encode("utf-8")
+
+
+def test_commands_in_remedies_are_set_as_code_and_nothing_else_is() -> None:
+    """As on the page; a backtick without its partner, and markup between two, show as they are spelt."""
+    assert markdown.prose("run `feast materialize`, or wait") == "run <code>feast materialize</code>, or wait"
+    assert markdown.prose("`a|b` and `<b>`") == "<code>a&#124;b</code> and <code>&#60;b&#62;</code>"
+    assert markdown.prose("a ` alone") == "a &#96; alone"
