@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import click
@@ -37,9 +38,14 @@ def explain(code: str | None) -> None:
 
     causes = cause_meanings()
     if code is None:
-        width = max(map(len, causes))
-        listed = "\n".join(f"{cause:{width}}  {meaning.says}" for cause, meaning in causes.items())
-        click.echo(f"Lint rules\n{overview()}\n\nCauses of an audit, in the order in which they are tried\n{listed}")
+        tables = {
+            "Lint rules": overview(),
+            "Causes of an audit, in the order in which they are tried": _table(
+                {n: one.says for n, one in causes.items()}
+            ),
+            "Findings of skew leakage": _table(CODES),
+        }
+        click.echo("\n\n".join(f"{title}\n{lines}" for title, lines in tables.items()))
         return
     rule, name = find_rule(code), code.strip().lower()
     # A cause and a leak may be of one name, where they are one thing.
@@ -53,8 +59,13 @@ def explain(code: str | None) -> None:
     else:
         names = (*causes, *CODES, *(one.name for one in RULES))
         known = nearest(code.upper(), (one.code for one in RULES)) or nearest(code.lower(), names)
-        msg = f"{code!r} is no rule and no cause{known}: `skew explain` lists them"
+        msg = f"{code!r} is no rule, no cause and no leak{known}: `skew explain` lists them"
         raise SettingsError(msg)
+
+
+def _table(says: Mapping[str, str]) -> str:
+    width = max(map(len, says))
+    return "\n".join(f"{name:{width}}  {said}" for name, said in says.items())
 
 
 def cause_meanings() -> dict[str, Meaning]:

@@ -10,8 +10,8 @@ CODES: Final[dict[str, str]] = {
     "future_value": "Rows have values that stand only in source rows from after their time.",
     "known_later": "Rows have the right values for their time, but the source row was created after it: "
     "serving could not have known them. Information up to 5 % of the rows, a failure from half of them.",
-    "created_is_backfill": "The same, of rows that were loaded in bulk: created tells when they were loaded. "
-    "Information.",
+    "created_is_backfill": "Rows have values of source rows that were loaded in bulk after their time: created tells "
+    "when they were loaded. Information.",
     "timestamp_shift": "Rows have the values of a constant while later or earlier: the times are local, or in another "
     "zone than they say.",
     "not_point_in_time": "Cells are not the point-in-time value, and no source row has them.",

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from skew_ext.audit.causes import CAUSES
 from skew_ext.cli.main import cli
+from skew_ext.leakage.codes import CODES as LEAKS
 from skew_ext.linting.pages import page
 from skew_ext.linting.rules import BY_CODE, RULES
 from tests.lint_repos import applied, faulty
@@ -125,7 +126,11 @@ def test_explain(tmp_path: Path, skew: Callable[..., Result]) -> None:
     assert skew(tmp_path, "explain", "ttl-below-two-intervals").output == shown
     listed = skew(tmp_path, "explain").output.splitlines()
     assert [line.split()[0] for line in listed if line.startswith("SKW")] == [rule.code for rule in RULES]
-    assert [line.split()[0] for line in listed[len(RULES) + 3 :]] == list(CAUSES)
+    causes = listed[len(RULES) + 3 :][: len(CAUSES)]
+    assert [line.split()[0] for line in causes] == list(CAUSES)
+    assert [line.split()[0] for line in listed[len(RULES) + len(CAUSES) + 5 :]] == list(LEAKS)
+    for leak in LEAKS:
+        assert f"{leak} [finding of skew leakage]\n\n" in skew(tmp_path, "explain", leak).output
     for cause in CAUSES:
         explained = skew(tmp_path, "explain", cause)
         assert explained.exit_code == FINE

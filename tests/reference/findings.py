@@ -1,4 +1,4 @@
-"""The findings of audits and leakage checks: which codes there are stands in the code, what they mean stands here."""
+"""The findings of audits and leakage checks: which codes there are stands in the code, what an audit's say here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from skew_ext.audit.baseline_faults import _FAULTS
+from skew_ext.leakage.codes import CODES as LEAKS
 from tests.reference.source import Site, argument, calls, written
 
 ROOMS: Final = {"skew_ext.audit.": "audit", "skew_ext.auditor.": "audit", "skew_ext.leakage.": "leakage"}
@@ -22,31 +23,10 @@ MEANINGS: Final = {
     "baseline_tie": "Of source rows with one event time, the offline store took another than the one created last.",
     "baseline_ttl_not_kept": "The offline store ignores a view's TTL, or cuts it to whole seconds.",
     "baseline_wrong_value": "The offline store gave another value than the source has at that time.",
-    "created_is_backfill": "The source's created times are those of a bulk load, not of when rows were known.",
-    "future_value": "Values stand only in source rows from after the rows' time.",
-    "joined_without_time": "Rows have the latest values of their key, not those of their time.",
-    "known_later": "Values come from source rows that were created after the rows' time.",
-    "label_by_time": "The rows' own time tells the label, so whatever rises with time does too.",
-    "label_copy": "A column is the label under another name.",
-    "label_function": "A column is made of the label, or the label of it.",
-    "label_predicted": "A column alone predicts the label too well.",
-    "label_predicted_by_model": "Several columns together predict the label too well, by a linear model.",
-    "label_shifted": "A column is the label of another row of the same entity.",
     "not_compared": "A feature has no baseline; the message says why.",
-    "not_point_in_time": "Cells are not the point-in-time value, and no source row has them.",
-    "not_transformed": "An on-demand output is not what the registered transform gives from the row's inputs.",
     "psi_drift": "The served distribution left that of the training set: the world differs.",
     "psi_skew": "The served distribution left that of the baseline of the same rows: the pipeline differs.",
-    "rows_gained": "The training set has keys and times that the entity rows have not.",
-    "rows_lost": "The training set lacks keys and times that the entity rows have.",
-    "rows_repeated": "The training set has a key and time more often than the entity rows.",
     "source_ties": "Source rows share key and times, and nothing says which of them training uses.",
-    "timestamp_constant": "All rows have one time.",
-    "timestamp_guessed": "The column of times was not named, and the only one there is was taken.",
-    "timestamp_in_future": "Rows are of a time still to come.",
-    "timestamp_missing": "There is no column of times, so no cell can be set against its point-in-time value.",
-    "timestamp_null": "Rows have no time.",
-    "timestamp_shift": "Rows have the values of a constant while before or after their time: a time zone.",
     "transform_mismatch": "The registered transform is not the one installed where the audit ran.",
     "ttl_too_short": "The TTL is shorter than the time in which a key's next events come and arrive.",
 }
@@ -68,7 +48,7 @@ def findings() -> list[tuple[str, str, str, str]]:
             f"`{code}`",
             room,
             " or ".join(one for one in _SEVERITIES if one in found) or "by how much",
-            _meaning(code, docstrings),
+            LEAKS[code] if room == "leakage" else _meaning(code, docstrings),
         )
         for (code, room), found in sorted(severities.items())
     ]
