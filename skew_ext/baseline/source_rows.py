@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
 
 
 def rows_of(job: Any, columns: Sequence[str | None], keys: Mapping[str, Any] | None = None) -> pa.Table:
@@ -18,19 +23,70 @@ def rows_of(job: Any, columns: Sequence[str | None], keys: Mapping[str, Any] | N
     """
     if not hasattr(job, "to_spark_df"):
         return _of_keys(job, keys or {})
-    frame = job.to_spark_df()
-    names = list(dict.fromkeys(name for name in columns if name))
-    if set(names) <= set(frame.columns):
-        frame = frame.toDF(*_by_place(frame.columns)).select(*(f"s{frame.columns.index(name)}" for name in names))
-    else:  # a field mapping has renamed them, in the order in which they were asked for
-        given = [name for name in columns if name]
-        frame = frame.toDF(*_by_place(given)).select(*(f"s{given.index(name)}" for name in names))
+    frame, names = _spark_rows(job, columns)
     wanted = None if keys is None else _distinct(frame, names, keys)
     if wanted is not None:
         from pyspark.sql import functions as F  # noqa: N812, PLC0415 - as everybody calls it; an extra
 
         frame = frame.join(F.broadcast(wanted), wanted.columns, "left_semi")
     return frame.toArrow().rename_columns(names)
+
+
+def rows_of_some(job: Any, columns: Sequence[str | None], keys: Sequence[str], most: int) -> tuple[pa.Table, int]:
+    """Give at least the rows of a job that are `of_part` when about `most` are wanted, and how many there are in all.
+
+    Of a Spark job, no others leave the session.
+    """
+    if not hasattr(job, "to_spark_df"):
+        table = rows_of(job, columns)
+        return table, table.num_rows
+    frame, names = _spark_rows(job, columns)
+    rows = frame.count()
+    if rows > most and keys:
+        frame = frame.mapInArrow(_OfPart(rows, most, tuple(f"s{names.index(key)}" for key in keys)), frame.schema)
+    return frame.toArrow().rename_columns(names), rows
+
+
+def of_part(hashes: npt.NDArray[np.uint64], rows: int, most: int) -> npt.NDArray[np.bool_]:
+    """Say which rows are of the part of the keys that has about `most` of all the `rows`; each key is in it or not."""
+    kept: npt.NDArray[np.bool_] = hashes % np.uint64(max(-(-rows // most), 1)) == 0
+    return kept
+
+
+def key_hashes(keys: pa.Table) -> npt.NDArray[np.uint64]:
+    """Give a hash of each row of key columns; the same for all, where there is none."""
+    if not keys.num_columns:
+        return np.zeros(keys.num_rows, dtype=np.uint64)
+    frame = keys.to_pandas(integer_object_nulls=True)
+    return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
+
+
+@dataclass(frozen=True)
+class _OfPart:
+    """Keeps the rows of a part of the keys, in Spark's workers; rows without a key are nobody's."""
+
+    rows: int
+    most: int
+    keys: tuple[str, ...]
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            table = pa.Table.from_batches([batch])
+            for key in self.keys:
+                table = table.filter(table[key].is_valid())
+            chosen = of_part(key_hashes(table.select(self.keys)), self.rows, self.most)
+            yield from table.filter(pa.array(chosen)).to_batches()
+
+
+def _spark_rows(job: Any, columns: Sequence[str | None]) -> tuple[Any, list[str]]:
+    """Give a Spark job's columns, named by their place, and their names."""
+    frame = job.to_spark_df()
+    names = list(dict.fromkeys(name for name in columns if name))
+    # A field mapping renames them, and leaves them in the order in which they were asked for.
+    given = frame.columns if set(names) <= set(frame.columns) else [name for name in columns if name]
+    by_place = frame.toDF(*(f"r{place}" for place in range(len(given))))
+    # By place: Feast makes Spark take quoted names as regular expressions.
+    return by_place.selectExpr(*(f"r{given.index(name)} AS s{place}" for place, name in enumerate(names))), names
 
 
 def _of_keys(job: Any, keys: Mapping[str, Any]) -> pa.Table:
@@ -49,11 +105,6 @@ def _of_keys(job: Any, keys: Mapping[str, Any]) -> pa.Table:
 
 def _same_kind(one: Any, other: Any) -> bool:
     return bool((one.is_integer() and other.is_integer()) or (one.is_string() and other.is_string()))
-
-
-def _by_place(names: Sequence[str]) -> list[str]:
-    """Name columns by their place: Feast makes Spark take quoted names as regular expressions."""
-    return [f"s{place}" for place in range(len(names))]
 
 
 def _distinct(frame: Any, names: Sequence[str], keys: Mapping[str, Any]) -> Any:

@@ -6,12 +6,11 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from feast import utils
 
 from skew_ext.baseline.evidence import NONE, Times, microseconds
-from skew_ext.baseline.source_rows import rows_of
+from skew_ext.baseline.source_rows import key_hashes, of_part, rows_of_some
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -32,14 +31,12 @@ def source_times(store: FeatureStore, view: ViewPlan, end: int) -> tuple[Times, 
     """
     last = EPOCH + timedelta(microseconds=end)
     longest = max(_LONGEST, _TTLS * timedelta(microseconds=view.ttl_microseconds or 0))
-    look = _read(store, view, last - _FIRST_LOOK, last)
-    per_hour = max(look.num_rows, 1)
-    table = _read(store, view, last - min(longest, _FIRST_LOOK * (MOST_READ / per_hour)), last)
-    return _coded(table)
+    _, per_hour = _read(store, view, last - _FIRST_LOOK, last)
+    return _coded(*_read(store, view, last - min(longest, _FIRST_LOOK * (MOST_READ / max(per_hour, 1))), last))
 
 
-def _read(store: FeatureStore, view: ViewPlan, start: datetime, end: datetime) -> pa.Table:
-    """Read the times under the names `event` and `created`, and the keys under their own."""
+def _read(store: FeatureStore, view: ViewPlan, start: datetime, end: datetime) -> tuple[pa.Table, int]:
+    """Read the times and the keys, of a part of the keys at least; and say how many rows there are."""
     entities = [store.registry.get_entity(name, store.project) for name in view.view.entities]
     keys, _, event, created = utils._get_column_names(view.view, entities)  # noqa: SLF001 - as in evidence.py
     provider: Any = store._get_provider()  # noqa: SLF001 - likewise
@@ -54,19 +51,16 @@ def _read(store: FeatureStore, view: ViewPlan, start: datetime, end: datetime) -
         end_date=end,
     )
     # Without features Feast's Spark store gives every column of the source.
-    table = rows_of(job, [*keys, event, created])
+    table, rows = rows_of_some(job, [*keys, event, created], keys, MOST_KEPT)
     times = {"skew_event": table[event]} | ({"skew_created": table[created]} if created else {})
-    return pa.table({name: table[name] for name in keys} | times)
+    return pa.table({name: table[name] for name in keys} | times), rows
 
 
-def _coded(table: pa.Table) -> tuple[Times, Times, Times | None]:
+def _coded(table: pa.Table, rows: int) -> tuple[Times, Times, Times | None]:
     events = microseconds(table["skew_event"])
     stated = microseconds(table["skew_created"]) if "skew_created" in table.column_names else None
     keys = table.select([name for name in table.column_names if name not in ("skew_event", "skew_created")])
-    hashes = np.zeros(table.num_rows, dtype=np.uint64)
-    if keys.num_columns:
-        frame = keys.to_pandas(integer_object_nulls=True)
-        hashes = np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
-    kept = hashes % np.uint64(-(-max(table.num_rows, 1) // MOST_KEPT)) == 0
+    hashes = key_hashes(keys)
+    kept = of_part(hashes, rows, MOST_KEPT)
     created = None if stated is None else np.where(stated == NONE, events, stated)[kept]
     return hashes[kept].view(np.int64), events[kept], created

@@ -18,6 +18,8 @@ from feast.types import Float64, String
 
 from skew_ext import SkewAuditor, SkewError, request_context
 from skew_ext.auditor import parts
+from skew_ext.baseline import source_times
+from skew_ext.baseline.plan import ViewPlan, plan_views
 from skew_ext.engines.spark import first_pass
 from skew_ext.shipping.shipper import Shipper
 from skew_ext.testing import (
@@ -140,6 +142,28 @@ def test_a_log_that_spark_cannot_read_goes_into_the_session_by_parts(
     rows = max(row["n_served"] for row in found["distribution"]["skew"])
     assert 0 < rows <= 400 // len(found["parity"]["features"])
     assert found["notes"] == [f"the distributions are of an even sample of {rows} of the 180 rows; all else is of all"]
+
+
+def test_ttls_are_advised_from_the_same_keys(
+    served: FaultyRepo, spark: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_times, "MOST_KEPT", 700)
+    end = int(TIMES.end.timestamp()) * 1_000_000
+    for view in plan_views(served.store, served.store.get_feature_service(SERVICE)):
+        if not view.on_demand:
+            ours, theirs = (
+                source_times.source_times(store, view_of(store, view.alias), end) for store in (served.store, spark)
+            )
+            kept = [
+                sorted(zip(*(column.tolist() for column in side if column is not None), strict=True))
+                for side in (ours, theirs)
+            ]
+            assert kept[0] == kept[1]
+            assert 0 < len(kept[0]) < 1_400
+
+
+def view_of(store: FeatureStore, alias: str) -> ViewPlan:
+    return next(view for view in plan_views(store, store.get_feature_service(SERVICE)) if view.alias == alias)
 
 
 def counted(report: dict[str, Any]) -> list[Any]:
