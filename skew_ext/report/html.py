@@ -46,15 +46,16 @@ class _Plots:
         return drawn or bool(self.parity and timeline.of_feature(self.parity))
 
 
-def page(report: AuditReport) -> str:
-    """Give the whole page."""
-    return _template().render(_context(report))
+def page(report: AuditReport, *, findings_alone: bool = False) -> str:
+    """Give the whole page, or its findings alone."""
+    return _template().render(_context(report), findings_alone=findings_alone)
 
 
-def embedded(report: AuditReport) -> str:
+def embedded(report: AuditReport, *, findings_alone: bool = False) -> str:
     """Give the page for a notebook, in a frame of its own: neither its style nor the notebook's reaches the other."""
     style = "width:100%;height:720px;border:1px solid #8884;border-radius:8px"
-    return f'<iframe sandbox title="skew audit" style="{style}" srcdoc="{html.escape(page(report))}"></iframe>'
+    source = html.escape(page(report, findings_alone=findings_alone))
+    return f'<iframe sandbox title="skew audit" style="{style}" srcdoc="{source}"></iframe>'
 
 
 @cache

@@ -7,13 +7,28 @@ from pathlib import Path
 
 import pandas as pd
 
-from skew_ext.model import AuditReport
+from skew_ext.model import AuditReport, Finding
 from skew_ext.report import as_json, frames, html, markdown, summary, words
+
+
+class Findings(list[Finding]):
+    """The findings of a report, a list that a notebook shows as the report's page does."""
+
+    report: AuditReport | None = None
+
+    def _repr_html_(self) -> str | None:
+        return None if self.report is None else html.embedded(self.report, findings_alone=True)
 
 
 @dataclass(frozen=True, repr=False)
 class Report(AuditReport):
     """What an audit found: for machines (`to_json`), for people (`to_html`, notebooks), for analysis (`to_frames`)."""
+
+    def __post_init__(self) -> None:
+        """Give the findings the form that a notebook shows."""
+        findings = Findings(self.findings)
+        findings.report = self
+        object.__setattr__(self, "findings", findings)
 
     @classmethod
     def of(cls, audit: AuditReport) -> Report:

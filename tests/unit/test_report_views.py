@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import io
+import pickle
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -274,6 +275,21 @@ def test_page_of_a_hundred_features_is_below_a_megabyte(tmp_path: Path) -> None:
         ttl=ttl,
     )
     assert one.to_html(tmp_path / "large.html").stat().st_size < 1_000_000
+
+
+def test_a_notebook_shows_findings_by_themselves() -> None:
+    """As the page has them, and nothing else of it; what is made of them is a plain list."""
+    one = report()
+    shown = parsed(unframed(one.findings._repr_html_()).partition("<body>")[2]).text  # type: ignore[attr-defined]
+    assert "driver: a, b" in shown
+    assert "Mend rescaled" in shown
+    assert "Parity by feature" not in shown
+    assert "1,138 of 5,000 served cells" not in shown
+    assert one.findings == list(one.findings)
+    again = pickle.loads(pickle.dumps(one))  # noqa: S301 - our own
+    assert again.findings == one.findings == dataclasses.replace(one).findings
+    assert again.findings._repr_html_() == one.findings._repr_html_()  # type: ignore[attr-defined]
+    assert len(dataclasses.asdict(one)["findings"]) == len(one.findings)
 
 
 def test_notebook_frame_cannot_be_left() -> None:
