@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 FOLDER = "data/skew/training"
 _FILE_STORES = ("Dask", "File", "DuckDB")
+_POSTGRES = 'SavedDatasetPostgreSQLStorage("schema.table")'
 
 
 def save(  # noqa: PLR0913 - what, whose, and where to
@@ -83,14 +84,14 @@ def _registered(store: FeatureStore, name: str) -> bool:
 
 
 def _default_storage(store: FeatureStore, name: str) -> SavedDatasetStorage:
-    kind = type(store.config.offline_store).__name__
-    if not kind.startswith(_FILE_STORES):
-        msg = (
-            f"say where to save it: storage=... of {kind.removesuffix('Config')}, such as SavedDatasetPostgreSQLStorage"
-        )
-        raise TrainingSetError(msg)
+    kind = type(store.config.offline_store).__name__.removesuffix("Config")
     # Absolute, since the DuckDB offline store reads relative paths from wherever the process happens to be.
     path = Path(store.repo_path).absolute() / FOLDER / f"{urllib.parse.quote(name, safe=' ')}.parquet"
+    if not kind.startswith(_FILE_STORES):
+        # What no storage can be written for here is still of use in a file.
+        say = f"storage={_POSTGRES}" if kind.startswith("Postgre") else "leave save_as out, and load `table` there"
+        msg = f"{kind} reads no saved dataset from a file: {say}"
+        raise TrainingSetError(msg)
     return SavedDatasetFileStorage(str(path))
 
 
@@ -101,8 +102,8 @@ def _write(store: FeatureStore, made: TrainingSet, storage: SavedDatasetStorage,
     table = getattr(getattr(storage, "postgres_options", None), "_table", None)
     if table is None:
         msg = (
-            f"{type(storage).__name__} cannot be written from here: write `table` there yourself, or use "
-            "SavedDatasetFileStorage or SavedDatasetPostgreSQLStorage"
+            f"{type(storage).__name__} cannot be written from here: use SavedDatasetFileStorage(path) or {_POSTGRES}; "
+            "or leave save_as out, and load `table` there"
         )
         raise ValueError(msg)
     from skew_ext.training.postgres_table import write_table  # noqa: PLC0415 - needs the postgres extra
@@ -114,6 +115,9 @@ def _write_file(
     store: FeatureStore, made: TrainingSet, storage: SavedDatasetFileStorage, *, allow_overwrite: bool
 ) -> None:
     options: Any = storage.file_options
+    if "://" in options.uri and not options.uri.startswith("s3://"):
+        msg = f"Feast's files are local or in s3://, and {options.uri!r} is neither"
+        raise ValueError(msg)
     uri = FileSource.get_uri_for_file_path(store.repo_path, options.uri)
     filesystem, path = FileSource.create_filesystem_and_path(uri, options.s3_endpoint_override)
     if filesystem is None:

@@ -14,7 +14,11 @@ import pyarrow.compute as pc
 import pytest
 import yaml
 from feast import FeatureStore
+from feast.errors import SavedDatasetNotFound
 from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import SavedDatasetPostgreSQLStorage
+from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SavedDatasetSparkStorage
+from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
+from feast.infra.offline_stores.snowflake_source import SavedDatasetSnowflakeStorage
 
 from skew_ext import ServingLogger, read_log, request_context, training_set_from_log
 from skew_ext.audit.cells import compare
@@ -287,8 +291,31 @@ def test_log_and_dataset_may_both_be_in_postgres(
         assert read[name].to_pylist() == made.table[name].to_pylist(), name
     with pytest.raises(TrainingSetError, match=r"the table public.served is there already"):
         training_set_from_log(store, labels(), "scoring", save_as="other", storage=place)
-    with pytest.raises(TrainingSetError, match=r"say where to save it: storage="):
+    with pytest.raises(TrainingSetError, match=r"reads no saved dataset from a file: storage=SavedDatasetPostgreSQL"):
         training_set_from_log(store, labels(), "scoring", save_as="third")
+
+
+@pytest.mark.parametrize(
+    ("storage", "said"),
+    [
+        (SavedDatasetSnowflakeStorage(table_ref="t"), "SavedDatasetSnowflakeStorage cannot be written from here: use"),
+        (SavedDatasetSparkStorage(table="t"), "leave save_as out, and load `table` there"),
+        (SavedDatasetFileStorage("gs://bucket/made.parquet"), "local or in s3://, and 'gs://bucket/made.parquet' is"),
+    ],
+)
+def test_storage_that_cannot_be_written_is_refused(repo: Repo, storage: Any, said: str) -> None:
+    with pytest.raises(TrainingSetError, match=said):
+        training_set_from_log(repo.path, labels(), "scoring", save_as="refused", storage=storage)
+    with pytest.raises(SavedDatasetNotFound):
+        repo.store.registry.get_saved_dataset("refused", repo.store.project)
+
+
+def test_a_store_without_files_and_without_a_storage_is_refused(repo: Repo) -> None:
+    settings = repo.config("skew_ext.SkewProvider", offline_store={"type": "spark"})
+    (repo.path / "spark.yaml").write_text(yaml.safe_dump(settings))
+    store = FeatureStore(repo_path=str(repo.path), fs_yaml_file=repo.path / "spark.yaml")
+    with pytest.raises(TrainingSetError, match="SparkOfflineStore reads no saved dataset from a file: leave save_as"):
+        training_set_from_log(store, labels(), "scoring", save_as="for spark")
 
 
 BY_KEY = pd.DataFrame({"driver": [1], "label": [1], "observed_at": [NOON + HOUR]})
