@@ -111,6 +111,7 @@ def _context(report: AuditReport) -> dict[str, Any]:
         "unchecked": summary.unchecked(report),
         "differing": [one for one in features if one.mismatched],
         "plots": _plots(report, features),
+        "moved": _moved(report),
         "same": sorted((one for one in features if not one.mismatched), key=lambda one: one.feature),
         "widest": max((one.ci95[1] for one in features if one.mismatched), default=1.0),
         "examples": _examples(features),
@@ -141,6 +142,14 @@ def _plots(report: AuditReport, features: list[FeatureParity]) -> tuple[list[_Pl
     drawn = [_Plots(name, known.get(name), skew.get(name), drift.get(name)) for name in {**known, **skew, **drift}]
     drawn = [one for one in drawn if one.any]
     return [one for one in drawn if one.told], [one for one in drawn if not one.told]
+
+
+def _moved(report: AuditReport) -> dict[tuple[str, str], tuple[DistributionRow, str]]:
+    """Give the row that a finding of a distribution is about, with the name of its reference, by code and feature."""
+    of = report.distribution
+    against = (("psi_skew", of.skew, "the baseline"), ("psi_drift", of.drift, "the training set"))
+    rows = ((code, row, name) for code, some, name in against for row in some if row.histogram is not None)
+    return {(code, row.feature): (row, name) for code, row, name in rows}
 
 
 def _breakable(name: str) -> Markup:

@@ -151,6 +151,17 @@ def test_a_page_has_the_plots_and_its_categories_are_text(tmp_path: Path) -> Non
     assert "each bar 1 h, UTC" in body
 
 
+def test_a_finding_of_a_distribution_has_its_plot(tmp_path: Path) -> None:
+    """That of the reference which it is about."""
+    told = Finding("psi_drift", "info", "trip__km", None, "m", "r")
+    source = plotted(findings=[told]).to_html(tmp_path / "r.html").read_text("utf-8")
+    card = source.partition('<article class="finding')[2].partition("</article>")[0]
+    assert "as served, in front of" in card
+    assert "the training set</small>" in card
+    assert card.count('class="bins"') == 1
+    assert "[bold]x[/bold]: 90.0% → 20.0%" in card
+
+
 def test_frames_have_the_cells_over_time_and_the_histograms() -> None:
     tables = plotted().to_frames()
     over_time = tables["over_time"]
