@@ -1,4 +1,4 @@
-"""One integer for each identity of lookups and labels: equal values on both sides have equal codes."""
+"""Values of lookups and labels made comparable: of one type on both sides, and numbered."""
 
 from __future__ import annotations
 
@@ -10,24 +10,7 @@ import pyarrow as pa
 from skew_ext.errors import TrainingSetError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from skew_ext.training.joining import Integers
-
-
-def codes(lookups: Sequence[pa.Array], labels: Sequence[pa.Array]) -> tuple[Integers, Integers]:
-    """Code rows of columns, pairwise of one type, as integers; a row with a null in it, or of labels alone, is -1."""
-    rows = len(lookups[0])
-    both = [pa.concat_arrays([ours, theirs]) for ours, theirs in zip(lookups, labels, strict=True)]
-    combined, known = np.zeros(len(both[0]), dtype=np.int64), np.ones(len(both[0]), dtype=bool)
-    for column in both:
-        indices = column.dictionary_encode().indices
-        known &= np.asarray(indices.is_valid())
-        values = np.asarray(indices.fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64)
-        _, combined = np.unique(combined * (int(values.max(initial=0)) + 1) + values, return_inverse=True)
-    combined = np.where(known, combined, -1)
-    served, labelled = combined[:rows], combined[rows:]
-    return served, np.where(np.isin(labelled, served), labelled, -1)
 
 
 def like(values: pa.Array, wanted: pa.DataType, name: str) -> pa.Array:

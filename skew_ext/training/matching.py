@@ -11,8 +11,9 @@ import numpy as np
 from skew_ext.baseline.evidence import NONE, microseconds
 from skew_ext.errors import TrainingSetError
 from skew_ext.frames import in_one_piece
+from skew_ext.keys import key_codes
 from skew_ext.schema import ROW
-from skew_ext.training.identity import codes, like, ranks
+from skew_ext.training.identity import like, ranks
 from skew_ext.training.joining import FOREVER, Joined, Labels, Sought, join_about, join_observed
 from skew_ext.training.training_set import Account
 
@@ -63,7 +64,7 @@ def match(lookups: Lookups, labels: GivenLabels, terms: Terms) -> Matched:
     """
     ours = [in_one_piece(lookups.table[name]) for name in labels.on]
     theirs = [like(values, one.type, name) for (name, values), one in zip(labels.on.items(), ours, strict=True)]
-    identity, labelled = codes(ours, theirs)
+    identity, labelled = key_codes(ours, theirs, (lookups.table.num_rows, len(labels.value)))
     repeated, ambiguous = _within_requests(lookups, identity) if labels.by_request else _none(lookups)
     null = np.asarray(labels.value.is_null())
     usable = np.flatnonzero(~null & (labelled >= 0))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from skew_ext.errors import TrainingSetError
-from skew_ext.training.identity import codes, like, ranks
+from skew_ext.training.identity import like, ranks
 from skew_ext.training.joining import FOREVER, Labels, Sought, join_about, join_observed
 
 SEEDS = range(40)
@@ -74,14 +74,6 @@ def test_a_label_whose_time_is_not_known_counts_last() -> None:
     labels = Labels.of(np.array([7, 7]), np.array([FOREVER, 5]), np.array([0, 1]))
     assert join_observed(Sought(one, np.array([3])), labels, None, 0, "last").taken.tolist() == [0]
     assert join_observed(Sought(one, np.array([3])), labels, None, 0, "first").taken.tolist() == [1]
-
-
-def test_identities_of_several_columns_are_told_apart_and_null_is_none() -> None:
-    ours = [pa.array(["11", "1", None, "1"]), pa.array([1, 11, 1, 2])]
-    theirs = [pa.array(["1", "1", None, "11"]), pa.array([2, 3, 1, None], pa.int64())]
-    served, labelled = codes(ours, theirs)
-    assert len(set(served.tolist())) == 4
-    assert (served[2], labelled.tolist()) == (-1, [served[3], -1, -1, -1])
 
 
 def test_values_of_any_kind_have_ranks() -> None:
