@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from skew_ext.audit.distribution import MOST_PARTS, STEPS
 from skew_ext.model import OverTime
@@ -80,11 +81,11 @@ class CellsOverTime:
 
     def differing(self, feature: str, served_at: Times, causes: npt.NDArray[Any]) -> None:
         """Take differing cells of a feature: when each was served, in microseconds, and its cause."""
-        names, which = np.unique(causes.astype(str), return_inverse=True)
+        which, names = pd.factorize(causes)
         of = self._causes.setdefault(feature, {})
         count = self._stretches.count
         both = np.bincount(which * count + self._stretches.places(served_at), minlength=len(names) * count)
-        for name, found in zip(names.tolist(), both.reshape(-1, count), strict=True):
+        for name, found in zip(map(str, names), both.reshape(-1, count), strict=True):
             of[name] = of[name] + found if name in of else found
 
     def merge(self, other: CellsOverTime) -> None:
