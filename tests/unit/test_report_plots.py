@@ -149,6 +149,7 @@ def test_a_page_has_the_plots_and_its_categories_are_text(tmp_path: Path) -> Non
     assert "<script" not in source
     assert "&lt;script&gt;alert(1)&lt;/script&gt;[bold]x[/bold]: 90.0% → 20.0%" in body
     assert "each bar 1 h, UTC" in body
+    assert "in stretches of 1 h." in body.partition("How this was computed")[2]
 
 
 def test_a_finding_of_a_distribution_has_its_plot(tmp_path: Path) -> None:
