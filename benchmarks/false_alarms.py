@@ -127,9 +127,10 @@ def plot(told: dict[str, dict[int, list[float]]], path: Path) -> None:
         end = SHIFTS[-1] * scale
         label = "shift of the mean, standard deviations" if kind == "mean" else "null rate, from 0"
         drawn.append(f'<rect x="{left}" y="20" width="320" height="240" fill="none" stroke="#999"/>')
-        drawn += [f'<text x="{left + 320 * at}" y="275">{at * end:.2f}</text>' for at in (0, 0.5, 1)]
-        drawn += [f'<text x="{left - 32}" y="{264 - 240 * at}">{at:.0%}</text>' for at in (0, 0.5, 1)]
-        drawn.append(f'<text x="{left + 60}" y="295">{label}</text>')
+        middle = 'text-anchor="middle"'
+        drawn += [f'<text x="{left + 320 * at}" y="275" {middle}>{at * end:g}</text>' for at in (0, 0.5, 1)]
+        drawn += [f'<text x="{left - 4}" y="{264 - 240 * at}" text-anchor="end">{at:.0%}</text>' for at in (0, 0.5, 1)]
+        drawn.append(f'<text x="{left + 160}" y="295" {middle}>{label}</text>')
         for place, (rows, shares) in enumerate(by_rows.items()):
             points = " ".join(
                 f"{left + 320 * at / (len(shares) - 1):.1f},{260 - 240 * share:.1f}" for at, share in enumerate(shares)
