@@ -80,7 +80,7 @@ class CountedColumn:
     @property
     def constant(self) -> bool:
         """Whether all values are one and the same."""
-        return len(self.values) == 1 and self.nans == 0
+        return self.low == self.high and self.nans == 0  # 0.0 and -0.0 may stand side by side
 
     @property
     def distinct(self) -> int:

@@ -164,6 +164,14 @@ def test_columns_with_values_out_of_all_bounds_are_sorted(odd: float, scale: flo
     assert distribution_row("f", pa.array(a), pa.array(b)).ks == pytest.approx(theirs, abs=1e-12)
 
 
+def test_zeros_of_either_sign_are_one_value() -> None:
+    """Some of them beside NaN, so that they are told apart by their bits and not as whole numbers."""
+    signed = zeros(np.zeros(N))
+    row = distribution_row("f", pa.array(signed), pa.array(np.where(RNG.random(N) < 0.01, math.nan, signed)))
+    assert (row.ks, row.wasserstein, row.constant) == (0.0, 0.0, (True, False))
+    assert distribution_row("f", pa.array(signed), pa.array(np.append(signed, 0.5))).constant == (True, False)
+
+
 def test_nothing_but_nan_is_no_number() -> None:
     row = distribution_row("f", pa.array(np.full(N, math.nan)), pa.array(NORMAL))
     assert (row.ks, row.wasserstein, row.mean_z) == (None, None, None)
