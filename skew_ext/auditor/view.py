@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skew_ext.audit.causes import attribute
+from skew_ext.audit.causes import Attribution, attribute_view
 from skew_ext.audit.causes.cells import NO_TIME, DifferingCells, Evidence, Siblings, Wider
 from skew_ext.audit.causes.explained import listener
 from skew_ext.audit.causes.shifting import LONGEST, bounds
@@ -81,7 +81,10 @@ class ViewAudit:
         compared = {name: self._compare(name) for name in self._features}
         differing = {name: self._asked[name][comparison.different] for name, comparison in compared.items()}
         explainer = self._explainer(differing)
-        judged = [self._judge(name, differing[name], explainer) for name in compared]
+        cells = [self._cells(name, differing[name], explainer) for name in compared]
+        judged = [
+            self._judged(*one) for one in zip(compared, differing.values(), cells, attribute_view(cells), strict=True)
+        ]
         parities = [feature_parity(comparison, one) for comparison, one in zip(compared.values(), judged, strict=True)]
         return ViewResult(parities, [self._context(one) for one in judged], judged)
 
@@ -120,13 +123,13 @@ class ViewAudit:
         differ = [name for name, places in differing.items() if len(places)]
         return _Explainer(source, rows, searched, precision, self._unordered, WiderRows(differ, wider))
 
-    def _judge(self, name: str, rows: Indexes, explainer: _Explainer | None) -> Judged:
+    def _cells(self, name: str, rows: Indexes, explainer: _Explainer | None) -> DifferingCells:
         column, chosen = self._plan.column(name), pa.array(rows)
         served_at, events = self._served_at[rows], self._events[rows]
         evidence = None
         if explainer is not None:
             evidence = explainer.evidence(name, rows)
-        cells = DifferingCells(
+        return DifferingCells(
             served=plain(self._log[column].take(chosen), unordered=name in self._unordered),
             baseline=plain(self._baseline[column].take(chosen), unordered=name in self._unordered),
             served_event=events,
@@ -137,7 +140,9 @@ class ViewAudit:
             first_served=self._first_served(rows),
             siblings=self._siblings(column, rows, explainer),
         )
-        found = attribute(cells)
+
+    def _judged(self, name: str, rows: Indexes, cells: DifferingCells, found: Attribution) -> Judged:
+        column = self._plan.column(name)
         judged = Judged(column, self._log, self._keys(), rows, cells, found.causes, found.constants)
         _tell(judged)
         return judged

@@ -53,7 +53,10 @@ def drawn_worlds(seed: int, *, keys: int = KEYS, redis: bool = False, postgres: 
     usual: dict[str, Any] = {"keys": keys, "batch": int(random.integers(1, 9)), "strangers": int(random.integers(4))}
     faults, pairs = list(FAULTS), list(PAIRS)
     everything = dict.fromkeys(faults, _ALL_OF_THEM / len(faults)) | dict.fromkeys(LOOKUPS, 0.1)
-    yield World("everything", everything, {**usual, "keys": 2 * keys})
+    times = Timeline(regular=bool(seed % 2))
+    yield World(
+        "everything, hourly" if times.regular else "everything", everything, {**usual, "keys": 2 * keys, "times": times}
+    )
     shapes = _shapes(random, rich=not postgres)
     if redis and PROFILES in shapes:
         everything = {name: share for name, share in everything.items() if name != "evicted_online"}

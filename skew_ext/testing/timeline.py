@@ -14,15 +14,19 @@ import numpy as np
 HOUR = timedelta(hours=1)
 HISTORY, FUTURE = 26, 18
 """Hours of source rows before the first round and after it: more than the 14 hours that a time zone can be off."""
-_FIRST_EVENT, _LAST_EVENT, _LAST_LOOKUP = 15 * 60, 53 * 60, 14 * 60
+_FIRST_EVENT, _LAST_EVENT, _LAST_LOOKUP, _REGULAR = 15 * 60, 53 * 60, 14 * 60, 30 * 60
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The times of a world: it begins with the first round's job, on the hour, and has a round in each hour."""
+    """The times of a world: it begins with the first round's job, on the hour, and has a round in each hour.
+
+    With `regular` all keys have their events at the same minute of each hour, as aggregates have.
+    """
 
     begin: datetime = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
     rounds: int = 3
+    regular: bool = False
 
     @property
     def end(self) -> datetime:
@@ -37,6 +41,8 @@ class Timeline:
         """Draw a key's event times: one in each hour, to the microsecond."""
         hours = range(-HISTORY, FUTURE)
         seconds = random.uniform(_FIRST_EVENT, _LAST_EVENT, size=len(hours))
+        if self.regular:
+            seconds[:] = _REGULAR
         return [self.begin + hour * HOUR + _seconds(second) for hour, second in zip(hours, seconds, strict=True)]
 
     @staticmethod

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from skew_ext.testing import FAULTS, LOOKUPS, PAYMENTS, Confusion, FaultyRepo, PostgresSources, confusion, total
+from skew_ext.testing import (
+    FAULTS,
+    LOOKUPS,
+    PAYMENTS,
+    Confusion,
+    FaultyRepo,
+    PostgresSources,
+    Timeline,
+    confusion,
+    total,
+)
 from tests.servers import PostgresServer, RedisServer
 
 ENOUGH = 0.99
@@ -50,7 +60,11 @@ def test_causes_at_odds_in_one_feature(tmp_path: Path, faults: dict[str, float])
 
 
 def test_every_cause_at_once(tmp_path: Path) -> None:
-    matrices = [audited(tmp_path / str(seed), EVERYTHING, seed, keys=200) for seed in range(2)]
+    # Of events at any time, and of events on the half hour, where every shifted event falls on another one.
+    matrices = [
+        audited(tmp_path / str(regular), EVERYTHING, seed=1, keys=200, batch=4, times=Timeline(regular=regular))
+        for regular in (False, True)
+    ]
     assert_named(total(matrices), *EVERYTHING)
 
 

@@ -19,14 +19,15 @@ from skew_ext.audit.causes.precision import precision
 from skew_ext.audit.causes.scaling import rescaled
 from skew_ext.audit.causes.shifting import timestamp_shift
 from skew_ext.audit.causes.swapping import swapped_feature
+from skew_ext.audit.causes.together import SHIFTED, shifted_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
 
     from skew_ext.audit.causes.cells import DifferingCells, Mask
-    from skew_ext.audit.causes.hypotheses import Proposer
+    from skew_ext.audit.causes.hypotheses import Hypothesis, Proposer
 
 UNEXPLAINED = "unexplained"
 ROW_CAUSES: tuple[tuple[str, Callable[[DifferingCells], Mask]], ...] = (
@@ -58,10 +59,28 @@ CAUSES = (*(name for table in (ROW_CAUSES, VALUE_CAUSES, TRANSFORM_CAUSES) for n
 
 @dataclass(frozen=True)
 class Attribution:
-    """Each cell's cause, and in words the constant of those causes that have one."""
+    """Each cell's cause, and what is believed of those causes that have a constant."""
 
     causes: npt.NDArray[np.object_]
-    constants: dict[str, str] = field(default_factory=dict)
+    believed: dict[str, list[Hypothesis]] = field(default_factory=dict)
+
+    @property
+    def constants(self) -> dict[str, str]:
+        """The constants in words, by cause."""
+        found = set(self.causes.tolist())
+        said = {name: [one.says for one in some if one.says] for name, some in self.believed.items() if name in found}
+        return {name: "; ".join(dict.fromkeys(says)) for name, says in said.items() if says}
+
+
+def attribute_view(columns: Sequence[DifferingCells]) -> list[Attribution]:
+    """Give the differing cells of each of a view's features their causes, with what they tell of each other."""
+    found = [attribute(cells) for cells in columns]
+    shifts = {one.says: one for each in found for one in each.believed.get(SHIFTED, ())}
+    if not shifts or len(columns) == 1:
+        return found
+    told = shifted_rows(columns, [one.causes for one in found], [one.fits for one in shifts.values()], UNEXPLAINED)
+    believed = {SHIFTED: list(shifts.values())}
+    return [Attribution(causes, {**one.believed, **believed}) for causes, one in zip(told, found, strict=True)]
 
 
 def attribute(cells: DifferingCells) -> Attribution:
@@ -74,9 +93,7 @@ def attribute(cells: DifferingCells) -> Attribution:
     believed = learned(cells.take(open_cells), VALUE_CAUSES) if len(open_cells) else {}
     _claim(causes, cells, [(name, one.fits) for name, _ in VALUE_CAUSES for one in believed.get(name, ())])
     _claim(causes, cells, TRANSFORM_CAUSES)
-    said = {name: "; ".join(dict.fromkeys(one.says for one in some if one.says)) for name, some in believed.items()}
-    found = set(causes.tolist())
-    return Attribution(causes, {name: says for name, says in said.items() if says and name in found})
+    return Attribution(causes, believed)
 
 
 def _claim(
