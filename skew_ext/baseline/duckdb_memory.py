@@ -1,7 +1,7 @@
 """DuckDB's memory, bounded while an audit runs: by default it takes what it likes, up to most of the machine's.
 
 What does not fit goes to DuckDB's temporary files. The connection is ibis's own, as Feast's DuckDB store uses it, so
-the limit is given back afterwards.
+the limit is given back afterwards, and its catalog is left as it was.
 """
 
 from __future__ import annotations
@@ -55,9 +55,44 @@ def without_duckdbs_progress(store: FeatureStore) -> None:
         connection.execute("SET enable_progress_bar = false")
 
 
+@contextmanager
+def let_go(expression: Any) -> Iterator[None]:
+    """Let DuckDB forget, once an expression of ibis's was read, what ibis registered for it and would keep for good.
+
+    That is a view of each file, and each table in memory with all of its data: the entity rows of a retrieval, so that
+    without this the memory grows with the log. They are this expression's alone: ibis gives each a name of its own.
+    Anything but an expression of ibis's is let be.
+    """
+    try:
+        yield
+    finally:
+        views, frames = _registered(expression)
+        connection = _ibis_connection() if views or frames else None
+        if connection is not None:
+            for name in views:
+                connection.execute(f'DROP VIEW IF EXISTS "{name}"')
+            for name in frames:
+                connection.unregister(name)
+
+
+def _registered(expression: Any) -> tuple[list[str], list[str]]:
+    """Give the names of the views of files, and of the tables in memory, that an expression reads."""
+    if not type(expression).__module__.startswith("ibis."):
+        return [], []
+    from ibis.expr.operations import DatabaseTable, InMemoryTable  # noqa: PLC0415 - it comes with Feast's duckdb extra
+
+    views = {str(one.name) for one in expression.op().find(DatabaseTable)}
+    frames = {str(one.name) for one in expression.op().find(InMemoryTable)}
+    return sorted(name for name in views if name.startswith("ibis_read_") and name.isidentifier()), sorted(frames)
+
+
 def _connection(store: FeatureStore) -> Any:
     if "DuckDB" not in type(store.config.offline_store).__name__:
         return None
+    return _ibis_connection()
+
+
+def _ibis_connection() -> Any:
     import ibis  # noqa: PLC0415 - it comes with Feast's duckdb extra
 
     backend: Any = ibis.get_backend()

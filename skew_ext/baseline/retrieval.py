@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skew_ext.baseline.alignment import EVENT_TIMESTAMP, ROW_ID, Alignment, chunk_column, waves
-from skew_ext.baseline.duckdb_memory import lift_duckdbs_limit
+from skew_ext.baseline.duckdb_memory import let_go, lift_duckdbs_limit
 from skew_ext.baseline.from_source import source_columns
 from skew_ext.baseline.on_demand import recompute_on_demand
 from skew_ext.baseline.store_faults import known_faults
@@ -181,9 +181,9 @@ class _Retrieval:
 
     def _once(self, requested: list[str] | FeatureService, entities: pd.DataFrame) -> pa.Table:
         # A fresh frame for each retrieval: some stores change the one they are given.
-        return self._store.get_historical_features(
-            entity_df=entities, features=requested, full_feature_names=True
-        ).to_arrow()
+        job = self._store.get_historical_features(entity_df=entities, features=requested, full_feature_names=True)
+        with let_go(getattr(job, "table", None)):
+            return job.to_arrow()
 
 
 def requested(

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from skew_ext.baseline.duckdb_memory import let_go
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -22,7 +24,8 @@ def rows_of(job: Any, columns: Sequence[str | None], keys: Mapping[str, Any] | N
     source's own types, and so does a DuckDB job, where the types are the source's; others give all.
     """
     if not hasattr(job, "to_spark_df"):
-        return _of_keys(job, keys or {})
+        with let_go(getattr(job, "table", None)):
+            return _of_keys(job, keys or {})
     frame, names = _spark_rows(job, columns)
     wanted = None if keys is None else _distinct(frame, names, keys)
     if wanted is not None:
@@ -100,7 +103,9 @@ def _of_keys(job: Any, keys: Mapping[str, Any]) -> pa.Table:
     theirs, ours = rows.schema(), distinct.schema()
     if not all(_same_kind(theirs[name], ours[name]) for name in keys):
         return job.to_arrow()
-    return rows.semi_join(distinct, list(keys)).to_pyarrow()
+    narrowed = rows.semi_join(distinct, list(keys))
+    with let_go(narrowed):
+        return narrowed.to_pyarrow()
 
 
 def _same_kind(one: Any, other: Any) -> bool:

@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import ibis
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -110,6 +112,18 @@ def test_a_file_of_many_row_groups_is_read_like_many_files(
     finally:
         for file, octets in before.items():
             file.write_bytes(octets)
+
+
+def test_an_audit_leaves_nothing_in_duckdbs_catalog_and_arrow_as_it_was(repo: Repo) -> None:
+    def views() -> int:
+        backend: Any = ibis.get_backend()
+        (count,) = backend.con.execute("SELECT count(*) FROM duckdb_views() WHERE NOT internal").fetchone()
+        return int(count)
+
+    before, pool = views(), pa.default_memory_pool().backend_name
+    audit(repo)
+    assert views() == before
+    assert pa.default_memory_pool().backend_name == pool
 
 
 def test_large_windows_have_their_distributions_from_an_even_sample_and_say_so(
