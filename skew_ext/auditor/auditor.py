@@ -25,6 +25,7 @@ from skew_ext.audit.training_weights import with_weights
 from skew_ext.audit.ttl import ttl_findings
 from skew_ext.audit.ttl_advice import ttl_advice
 from skew_ext.auditor.differing import BASELINE_PREFIX
+from skew_ext.auditor.look_back import LookBack
 from skew_ext.auditor.memory import systems_allocator
 from skew_ext.auditor.merging import Explained
 from skew_ext.auditor.verifying import Verifier
@@ -159,7 +160,7 @@ class SkewAuditor:
             say("explaining what differs, and distributions")
             with ThreadPoolExecutor(1) as pool:
                 distributions = pool.submit(_distribution, passed, views, limits, trained, compared)
-                explained = self._explain(passed, impact)
+                explained = self._explain(passed, impact, LookBack(log, views))
                 ttls, ties = self._sources(passed, window)
                 distribution = distributions.result()
         features = [
@@ -208,16 +209,17 @@ class SkewAuditor:
             ties += tie_findings(counts.plan.alias, times, unordered=unordered)
         return ttls, ties
 
-    def _explain(self, passed: Engine, impact: ImpactCounts | None) -> dict[str, Explained]:
+    def _explain(self, passed: Engine, impact: ImpactCounts | None, look_back: LookBack) -> dict[str, Explained]:
         """Explain the rows that differ, block by block; gives what was found by feature."""
         explained: dict[str, Explained] = defaultdict(Explained)
         verifier = Verifier(self._store)
-        for rows, given in passed.blocks():
-            baseline = verifier.verified([counts.plan for counts in passed.counts], rows, given)
+        for block, given in passed.blocks():
+            baseline = verifier.verified([counts.plan for counts in passed.counts], block, given)
+            rows = look_back.completed(block, baseline)
             judged = self._explain_block(passed, rows, baseline, explained)
             if impact is not None:
                 impact.add(rows.select(_inputs(passed, rows)), judged)
-            del rows, given, baseline, judged  # before the next block is read
+            del block, rows, given, baseline, judged  # before the next block is read
         passed.baseline.faults.update(verifier.faults)
         return explained
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ from skew_ext.statistics import as_arrow
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
-    from datetime import datetime
+    from datetime import timedelta
     from pathlib import Path
 
     import pandas as pd
@@ -70,6 +71,12 @@ class WindowLog:
             rows = part if self._chosen is None else self._chosen.of(part)
             if rows.num_rows:
                 yield rows
+
+    def before(self, further: timedelta, nearer: timedelta, columns: Collection[str]) -> Iterator[pa.Table]:
+        """Give what was served so long before the window, by any model, with some of the columns; in parts likewise."""
+        most = self.window.start - datetime.min.replace(tzinfo=timezone.utc)  # there is no time before
+        start, end = (self.window.start - min(back, most) for back in (further, nearer))
+        return log_parts(self._settings, Window(self.window.feature_service, start, end), columns)
 
     @property
     def sampled(self) -> bool:

@@ -184,6 +184,24 @@ def test_evicted_and_never_there_are_told_apart(tmp_path: Path) -> None:
     assert "key TTL" in next(one.remedy for one in found.findings if one.cause == "evicted_online")
 
 
+def test_a_key_that_was_served_before_the_window_was_evicted(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo")
+    everyone = [{"driver": one} for one in DRIVERS]
+    repo.write(rated(NOON - 9 * DAY, drivers=range(1, 11)) + rated(NEW, drivers=range(1, 11)))
+    repo.materialize(NOON - 8 * DAY)
+    serve(repo, everyone[:5], NOON - 8 * DAY)  # longer ago than is looked back
+    repo.materialize(NOON)
+    serve(repo, everyone[3:8], NOON)
+    repo.write(rated(NEW))
+    for driver in range(1, 11):
+        evict(repo.store, "stats", {"driver": driver})
+    serve(repo, everyone, NOON + HOUR)
+    found = audit(repo, start=NOON + MINUTE)
+    assert causes(found)["stats__rating"] == {"missing_online": 15, "evicted_online": 5}
+    # What was served before is no row of the window.
+    assert found.rows == len(DRIVERS)
+
+
 def test_two_services_are_audited_apart(tmp_path: Path) -> None:
     class Two(Repo):
         def objects(self) -> list[Any]:
