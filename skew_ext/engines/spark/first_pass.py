@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,16 +21,17 @@ from skew_ext.baseline.retrieval import COLLISION, Baseline
 from skew_ext.engines.spark.comparing import DIFFERS, HASH, HASHES, SUMMARY, Comparing, compared, read
 from skew_ext.engines.spark.frame import log_frames
 from skew_ext.engines.spark.retrieval import baseline_columns, beside_baseline
+from skew_ext.engines.spark.served import first_served, told
 from skew_ext.engines.spark.session import in_utc, one_line, session_of
 from skew_ext.errors import AuditError, SkewError
 from skew_ext.log.union import union
-from skew_ext.schema import LOG_TIMESTAMP, ROW, SEQUENCE, STATUS_SUFFIX, TIMESTAMP_SUFFIX
+from skew_ext.schema import LOG_TIMESTAMP, ROW, SEQUENCE, STATUS_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from feast import FeatureService, FeatureStore
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
     from skew_ext.audit.over_time import Stretches
     from skew_ext.auditor.window import WindowLog
@@ -95,9 +96,12 @@ class SparkPass:
         self._stretches = stretches
         self._parts: list[_Part] = []
         self._session = session_of(store)
+        self._utc = ExitStack()
+        self._utc.enter_context(in_utc(self._session))  # for what is read of the source too, until it is closed
 
     def close(self) -> None:
-        """Let the session forget what it kept."""
+        """Let the session forget what it kept, and have its own time zone again."""
+        self._utc.close()
         for part in self._parts:
             part.kept.unpersist()
             part.frame.rows.unpersist()
@@ -105,16 +109,15 @@ class SparkPass:
 
     def run(self, parts: Iterator[pa.Table], say: Callable[[str], None]) -> None:
         """Retrieve and compare the window's rows in the session; `parts` are taken where Spark cannot read the log."""
-        with in_utc(self._session):
-            for frame in log_frames(self._session, self._log, parts):
-                say(f"retrieving and comparing in Spark: {self.rows:,} rows done")
-                try:
-                    self._take(frame.kept())
-                except SkewError:
-                    raise
-                except Exception as error:
-                    msg = f"the Spark session could not give the training baseline: {one_line(error)}"
-                    raise AuditError(msg) from error
+        for frame in log_frames(self._session, self._log, parts):
+            say(f"retrieving and comparing in Spark: {self.rows:,} rows done")
+            try:
+                self._take(frame.kept())
+            except SkewError:
+                raise
+            except Exception as error:
+                msg = f"the Spark session could not give the training baseline: {one_line(error)}"
+                raise AuditError(msg) from error
 
     def _take(self, frame: LogFrame) -> None:
         rows = frame.rows.count()
@@ -165,67 +168,34 @@ class SparkPass:
         if not self._differing:
             return
         count = -(-self._differing // self._explained)
-        with in_utc(self._session):
-            first = {view.alias: self._first_served(view) for view in self._views if not view.on_demand}
-            for number in range(count):
-                low, high = (HASHES * edge // count for edge in (number, number + 1))
-                block = _in_order(union([self._block(part, low, high, first) for part in self._parts]))
-                ours = [name for name in block.column_names if name.startswith(BASELINE_PREFIX)]
+        frames = [part.frame for part in self._parts]
+        first = {view.alias: first_served(frames, view) for view in self._views if not view.on_demand}
+        for number in range(count):
+            low, high = (HASHES * edge // count for edge in (number, number + 1))
+            block = _in_order(union([self._block(part, low, high, first) for part in self._parts]))
+            ours = [name for name in block.column_names if name.startswith(BASELINE_PREFIX)]
+            if block.num_rows:
                 yield block.drop_columns(ours), {name.removeprefix(BASELINE_PREFIX): block[name] for name in ours}
-                del block  # before the next one is fetched
+            del block  # before the next one is fetched
 
     def _block(self, part: _Part, low: int, high: int, first: dict[str, DataFrame | None]) -> pa.Table:
         rows = part.kept.where(F.col(DIFFERS) & (F.col(HASH) >= F.lit(low)) & (F.col(HASH) < F.lit(high)))
-        told = {}
-        for place, view in enumerate(self._views):
+        columns = {view.alias: f"first_{place}" for place, view in enumerate(self._views)}
+        for view in self._views:
             served = first.get(view.alias)
             if served is not None:
-                told[view.alias] = f"first_{place}"
-                named = [each.alias(f"k{number}") for number, each in enumerate(_keys(part.frame, view))]
-                rows = (
-                    rows.select("*", *named)
-                    .join(
-                        served.withColumnRenamed("first", told[view.alias]),
-                        [f"k{number}" for number in range(len(named))],
-                        "left",
-                    )
-                    .drop(*(f"k{number}" for number in range(len(named))))
-                )
+                rows = told(rows, part.frame, view, served, columns[view.alias])
         table = rows.drop(SUMMARY).toArrow()
         both = self._beside(part, table)
-        for view in self._views:
-            times = np.full(table.num_rows, NO_TIME)
-            if view.alias in told:
-                times = microseconds(table[told[view.alias]])
-            both = both.append_column(first_served_column(view.alias), pa.array(times))
+        for alias, column in columns.items():
+            known = column in table.column_names
+            times = microseconds(table[column]) if known else np.full(table.num_rows, NO_TIME)
+            both = both.append_column(first_served_column(alias), pa.array(times))
         return both
-
-    def _first_served(self, view: ViewPlan) -> DataFrame | None:
-        """Give when each key of a view was first served in the window; None for a view without keys."""
-        found = [one for one in (_first_served(part.frame, view) for part in self._parts) if one is not None]
-        if not found:
-            return None
-        every = reduce(lambda one, other: one.unionByName(other), found)
-        return every.groupBy(*(name for name in every.columns if name != "first")).agg(F.min("first").alias("first"))
 
     def distributions(self) -> pa.Table:
         """Give the even sample, in the order of serving."""
         return _in_order(union([table.drop_columns([HASH]) for table in self.sample.tables]))
-
-
-def _keys(frame: LogFrame, view: ViewPlan) -> list[Column]:
-    """Give a view's keys as text, so that parts of the log where a key had another type are one."""
-    return [F.col(frame.places[key]).cast("string") for key in view.join_keys.values()]
-
-
-def _first_served(frame: LogFrame, view: ViewPlan) -> DataFrame | None:
-    names = [view.column(name) + TIMESTAMP_SUFFIX for name in view.features]
-    times = [F.col(frame.places[name]) for name in names if name in frame.places]
-    if not times or not view.join_keys:
-        return None
-    keys = [each.alias(f"k{number}") for number, each in enumerate(_keys(frame, view))]
-    served = frame.rows.where(F.coalesce(*times).isNotNull())
-    return served.groupBy(*keys).agg(F.min(frame.places[LOG_TIMESTAMP]).alias("first"))
 
 
 def _in_order(table: pa.Table) -> pa.Table:
