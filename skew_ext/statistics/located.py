@@ -7,8 +7,7 @@ gap) are looked into, and only their values are sorted.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import NamedTuple
@@ -152,10 +151,13 @@ class LocatedColumn:
         return self.look_into(wanted)
 
 
-def located_pair(a: tuple[Numbers, int], b: tuple[Numbers, int]) -> tuple[LocatedColumn, LocatedColumn] | None:
+def located_pair(
+    a: tuple[Numbers, int], b: tuple[Numbers, int], at_once: Callable[..., Iterable[LocatedColumn]] = map
+) -> tuple[LocatedColumn, LocatedColumn] | None:
     """Locate two columns, each its values and how many are null, on one grid; None where sorting them is better.
 
-    That is where either is small, or not of doubles, or has values that are infinite or nearly so.
+    That is where either is small, or not of doubles, or has values that are infinite or nearly so. `at_once` may be
+    the `map` of a pool, for both at a time.
     """
     sides = [side for side in map(_finite, (a[0], b[0])) if side is not None]
     if len(sides) < 2:  # noqa: PLR2004 - a pair
@@ -163,8 +165,7 @@ def located_pair(a: tuple[Numbers, int], b: tuple[Numbers, int]) -> tuple[Locate
     grid = Grid.over(*(values for values, _, _ in sides), low=min(low for _, low, _ in sides))
     heavy = _heavy([values for values, _, _ in sides])
     absent = [(nulls, len(read) - len(values)) for (read, nulls), (values, _, _) in zip((a, b), sides, strict=True)]
-    with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(partial(_located, grid, heavy), sides, absent)
+    first, second = at_once(partial(_located, grid, heavy), sides, absent)
     return first, second
 
 

@@ -32,7 +32,7 @@ def columns_of(reference: Column, served: Column) -> Pair:
         first, second = pool.map(lambda one: CountedColumn.of(*one), read)
         if first is not None and second is not None and first.dtype == second.dtype:
             return first, second
-        located = None if whole else located_pair(*read)
+        located = None if whole else located_pair(read[0], read[1], pool.map)
         return located or one_type(*pool.map(lambda one: NumericColumn.sorted(*one), read))
 
 
