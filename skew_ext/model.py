@@ -167,7 +167,7 @@ class DistributionRow:
     ks_error: float | None = None
     """How much larger than `ks` the gap over all values may be, where it comes from bins; 0 where it is exact."""
     wasserstein_error: float | None = None
-    """How much larger than `wasserstein` the distance over all values may be; 0 where it is exact, None where unknown."""
+    """How far from `wasserstein` the distance over all values may be; 0 where it is exact."""
     change: Literal["sudden", "gradual", "steady"] | None = None
     """How what differs came: at once (as a pipeline bug does), by and by (as drift does), or before the window."""
     since: datetime | None = None

@@ -32,8 +32,8 @@ def summary_rows(
 
     PSI, Jensen-Shannon, z, null rates, out of range and unseen are those of the values, exactly, where the reference's
     summary is a `reference`. KS is the gap at the bins' edges, which over all values is larger by at most `ks_error`.
-    Wasserstein takes the values of a bin to lie evenly in it. Chi-square is on the reference's categories, not on those
-    commonest on both sides.
+    Wasserstein takes the values of a bin to lie evenly in it, and is off by at most `wasserstein_error`. Chi-square is
+    on the reference's categories, not on those commonest on both sides.
 
     Raises
     ------
@@ -69,6 +69,7 @@ def _numeric(before: NumericSummary, after: NumericSummary, limits: Thresholds) 
     cells = [one.on(coarse).cells for one in (before, after)]
     unstable, z = psi(*cells), mean_z(before, after)
     gap, error = ks_between(before, after) or (None, None)
+    distance, distance_error = _wasserstein(before, after)
     outside = _outside(before, after)
     signals = [psi_signal(unstable, cells, limits), *mean_signals(before, after, z, limits)]
     if outside is not None:
@@ -80,7 +81,8 @@ def _numeric(before: NumericSummary, after: NumericSummary, limits: Thresholds) 
         "js": jensen_shannon(*cells),
         "ks": gap,
         "ks_error": error,
-        "wasserstein": _wasserstein(before, after),
+        "wasserstein": distance,
+        "wasserstein_error": distance_error,
         "mean_z": z,
         "out_of_range": None if outside is None else outside / sum(after.counts),
         "constant": (before.constant, after.constant),
@@ -105,20 +107,31 @@ def ks_between(before: NumericSummary, after: NumericSummary) -> tuple[float, fl
     return gap, max(min(most, 1.0) - gap, 0.0)
 
 
-def _wasserstein(before: NumericSummary, after: NumericSummary) -> float | None:
-    """Give the area between distribution functions drawn straight from edge to edge, over the reference's spread."""
+def _wasserstein(before: NumericSummary, after: NumericSummary) -> tuple[float | None, float | None]:
+    """Give the area between distribution functions drawn straight from edge to edge, over the reference's spread.
+
+    And how far that may be from the area over all values: within a bin the gap lies between where one side's values
+    all come first and where the other's do.
+    """
     if not before.finite or not after.finite or not before.edges:
-        return None
+        return None, None
     lowest, highest = (f(getattr(before, end), getattr(after, end)) for f, end in ((min, "low"), (max, "high")))
     if not math.isfinite(lowest) or not math.isfinite(highest):
-        return None
+        return None, None
     places = np.clip(np.array([lowest, *before.edges, highest], dtype=np.float64), lowest, highest)
-    gaps = np.append(0.0, np.cumsum(_shares(before) - _shares(after)))
+    p, q = _shares(before), _shares(after)
+    gaps = np.append(0.0, np.cumsum(p - q))
+    drawn = _between(gaps[:-1], gaps[1:])
+    top, bottom = gaps[:-1] + p, gaps[:-1] - q
+    least = np.where((top > 0.0) & (bottom < 0.0), 0.0, np.minimum(np.abs(top), np.abs(bottom)))
+    off = np.maximum(np.maximum(np.abs(top), np.abs(bottom)) - drawn, drawn - least)
     with np.errstate(over="ignore", invalid="ignore"):  # near the largest double the area is honestly infinite
-        area = float(_between(gaps[:-1], gaps[1:]) @ np.diff(places))
-    area = math.inf if math.isnan(area) else area
+        area, error = (float(heights @ np.diff(places)) for heights in (drawn, off))
+    area, error = (math.inf if math.isnan(one) else one for one in (area, error))
     spread = spread_of(before)
-    return 0.0 if area == 0.0 else area / spread if spread > 0.0 else math.inf
+    if spread <= 0.0:
+        return (0.0 if area == 0.0 else math.inf), (0.0 if error == 0.0 else math.inf)
+    return area / spread, error / spread
 
 
 def _between(start: Floats, end: Floats) -> Floats:

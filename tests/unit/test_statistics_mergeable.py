@@ -25,6 +25,7 @@ from skew_ext.statistics import (
     quantile_edges,
     summary_from_dict,
     summary_rows,
+    wasserstein,
 )
 
 RNG = np.random.default_rng(4)
@@ -115,6 +116,22 @@ def test_ks_of_summaries_is_within_its_stated_error(reference: Values, served: V
     assert exact is not None
     assert found[0] <= exact.statistic + 1e-12
     assert exact.statistic <= found[0] + found[1] + 1e-12
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(MODERATE, min_size=2, max_size=200), st.lists(MODERATE, min_size=1, max_size=200), st.integers(2, 12))
+def test_wasserstein_of_summaries_is_within_its_stated_error(reference: Values, served: Values, bins: int) -> None:
+    before = NumericSummary.reference(numbers(reference), bins)
+    (row,) = summary_rows([("f", before, before.like(numbers(served)))])
+    exact = wasserstein(reference, served)
+    assert row.wasserstein is not None
+    assert row.wasserstein_error is not None
+    assert exact is not None
+    if math.isinf(exact):
+        assert math.isinf(row.wasserstein + row.wasserstein_error)
+    else:
+        rounding = 1e-9 * max(1.0, exact)
+        assert abs(row.wasserstein - exact) <= row.wasserstein_error + rounding
 
 
 def same(of_values: DistributionRow, of_summaries: DistributionRow, *names: str) -> None:
