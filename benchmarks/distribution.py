@@ -14,7 +14,8 @@ histogram, the verdict. `skew_ext_avx2` is the same with numpy's AVX-512 switche
 AMD's Zen 4 numpy sorts six times slower with it (https://github.com/numpy/x86-simd-sort/issues/6). Large columns are
 not sorted, and so it tells how much of the work still is.
 The peers give what their presets give, which is less. They clash with one another and with Feast: FOLDER has a virtual
-environment for each (`FOLDER/evidently/bin/python`, `whylogs`, `nannyml`); one that is not there is said so.
+environment for each (`FOLDER/evidently/bin/python`, `whylogs`, `nannyml`); one that is not there is said so. whylogs
+runs with "numpy<2" and "pyarrow<20" alone.
 """
 
 from __future__ import annotations
