@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from os import PathLike
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -27,18 +28,14 @@ class ParquetColumn:
     def __init__(self, path: str | PathLike[str], name: str) -> None:
         self._path = path
         self._name = name
+        self._metadata, schema = footer(path)
+        if name not in schema.names:
+            raise KeyError(name)
+        self.type: Any = schema.field(name).type
+        self._rows = int(self._metadata.num_rows)
         # Strings come as codes of a dictionary, where the file has one: counting codes is many times faster.
-        self._coded: list[str] = []
-        self._metadata: Any = None
-        with self._open() as file:
-            self._metadata = file.metadata  # read once: it is long where there are many columns
-            schema = file.schema_arrow
-            if name not in schema.names:
-                raise KeyError(name)
-            self.type: Any = schema.field(name).type
-            self._rows = int(file.metadata.num_rows)
-        if pa.types.is_string(self.type) or pa.types.is_large_string(self.type):
-            self._coded = [name]
+        text = pa.types.is_string(self.type) or pa.types.is_large_string(self.type)
+        self._coded: list[str] = [name] if text else []
 
     def __len__(self) -> int:
         return self._rows
@@ -56,6 +53,19 @@ class ParquetColumn:
 
     def _open(self) -> pq.ParquetFile:
         return pq.ParquetFile(self._path, metadata=self._metadata, read_dictionary=self._coded)
+
+
+def footer(path: str | PathLike[str]) -> tuple[pq.FileMetaData, pa.Schema]:
+    """Give a Parquet file's metadata and schema, read once for all of its columns while the file does not change."""
+    stat = Path(path).stat()
+    return _footer(str(path), (stat.st_ino, stat.st_mtime_ns, stat.st_size))
+
+
+@lru_cache(maxsize=16)
+def _footer(path: str, state: tuple[int, int, int]) -> tuple[pq.FileMetaData, pa.Schema]:
+    del state  # in another one it is another file
+    with pq.ParquetFile(path) as file:
+        return file.metadata, file.schema_arrow
 
 
 Column: TypeAlias = Arrow | ParquetColumn

@@ -301,6 +301,14 @@ def test_a_column_that_the_file_has_not(tmp_path: Path) -> None:
         ParquetColumn(tmp_path / "a.parquet", "b")
 
 
+def test_a_file_that_was_written_again_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    for values in ([1.0, 2.0], [1.0, 2.0, 3.0], ["x"]):
+        pq.write_table(pa.table({"a": values}), path)
+        column = ParquetColumn(path, "a")
+        assert (len(column), pa.chunked_array(list(column.parts())).to_pylist()) == (len(values), values)
+
+
 def verdict(reference: pa.Array, served: pa.Array) -> str:
     row: DistributionRow = distribution_row("f", reference, served)
     return row.verdict
