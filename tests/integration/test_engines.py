@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ from skew_ext.testing import (
 )
 from skew_ext.testing.objects import configuration, objects
 from skew_ext.testing.sources import Sources
-from tests.kit import HOUR, MINUTE, NOON, Repo
+from tests.kit import HOUR, MINUTE, NOON, Repo, row
 from tests.kit import TIMES as MICROSECONDS
 from tests.servers import PostgresServer
 
@@ -81,8 +82,8 @@ def content(store: FeatureStore, **options: Any) -> dict[str, Any]:
     report = SkewAuditor(store).run_audit(SERVICE, TIMES.begin, TIMES.end, **options)
     read: dict[str, Any] = json.loads(report.to_json())
     read.pop("created_at")
-    for row in (*read["distribution"]["skew"], *read["distribution"]["drift"]):
-        row.pop("note", None)  # names the source's own column type
+    for one in (*read["distribution"]["skew"], *read["distribution"]["drift"]):
+        one.pop("note", None)  # names the source's own column type
     return read
 
 
@@ -127,21 +128,61 @@ def test_spark_gives_the_report_of_duckdb(spark: FeatureStore, expected: dict[st
     assert content(spark) == expected
 
 
+class SparkRepo(Repo):
+    """The repo of the kit with its source read by Spark."""
+
+    def objects(self) -> list[Any]:
+        driver, _, stats, service = super().objects()
+        stats.batch_source = spark_source(self.source_path)
+        return [driver, stats.batch_source, stats, service]
+
+
+def spark_source(path: Path) -> SparkSource:
+    return SparkSource(
+        name="stats_source",
+        path=str(path),
+        file_format="parquet",
+        timestamp_field="event_timestamp",
+        created_timestamp_column="created",
+    )
+
+
 def test_a_log_that_spark_cannot_read_goes_into_the_session_by_parts(
-    spark: FeatureStore, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "PART_ROWS", 100)
-    monkeypatch.setattr(first_pass, "EXPLAINED_CELLS", 1_500)
-    monkeypatch.setattr(first_pass, "DISTRIBUTION_CELLS", 400)
-    # A sample of the keys, that has all of them.
-    found = content(spark, sample=1_000_000)
-    assert counted(found) == counted(expected)
-    assert [one["mismatched"] for one in found["parity"]["features"]] == [
-        sum(one["causes"].values()) for one in expected["parity"]["features"]
+    found = {}
+    for name, kind, offline in (
+        ("duckdb", Repo, {"type": "duckdb"}),
+        ("spark", SparkRepo, SparkSources(tmp_path).config),
+    ):
+        repo = kind(tmp_path / name, offline_store=offline)
+        hours = range(-1, 3)
+        rows = [row(driver, NOON + hour * HOUR, driver + hour / 7, hour, "x") for driver in range(20) for hour in hours]
+        old = [row(driver, NOON - 5 * HOUR, 1.0, 1, "old") for driver in range(100, 110)]
+        repo.write([*(one for one in rows if one["driver"] != 3), *old])
+        repo.materialize(NOON)
+        repo.write([*rows, *old])
+        service = repo.store.get_feature_service("scoring")
+        for at, drivers in ((NOON + MINUTE, [*range(20), *range(100, 110)]), (NOON + 80 * MINUTE, [*range(20)] * 2)):
+            with request_context(served_at=at):
+                repo.store.get_online_features(service, [{"driver": driver} for driver in drivers])
+        Shipper(repo.path / "data/skew/spool").drain()
+        if name == "spark":
+            monkeypatch.setattr(parts, "PART_ROWS", 40)
+            monkeypatch.setattr(first_pass, "EXPLAINED_CELLS", 90)
+            monkeypatch.setattr(first_pass, "DISTRIBUTION_CELLS", 150)
+        # A sample of the keys, that has all of them.
+        found[name] = SkewAuditor(repo.store).run_audit("scoring", NOON, NOON + 2 * HOUR, sample=1_000_000)
+    features = [
+        [(one.feature, one.compared, one.mismatched, one.causes, one.over_time) for one in report.parity.features]
+        for report in found.values()
     ]
-    rows = max(row["n_served"] for row in found["distribution"]["skew"])
-    assert 0 < rows <= 400 // len(found["parity"]["features"])
-    assert found["notes"] == [f"the distributions are of an even sample of {rows} of the 180 rows; all else is of all"]
+    assert features[0] == features[1]
+    assert found["spark"].parity.features[0].causes == {"missing_online": 3, "stale_online": 38, "expired_served": 10}
+    assert found["spark"].ttl == found["duckdb"].ttl
+    (note,) = found["spark"].notes
+    assert re.fullmatch(r"the distributions are of an even sample of \d+ of the 70 rows; all else is of all", note)
+    assert 0 < found["spark"].distribution.skew[0].n_served <= 50
 
 
 def test_ttls_are_advised_from_the_same_keys(
@@ -166,14 +207,6 @@ def view_of(store: FeatureStore, alias: str) -> ViewPlan:
     return next(view for view in plan_views(store, store.get_feature_service(SERVICE)) if view.alias == alias)
 
 
-def counted(report: dict[str, Any]) -> list[Any]:
-    """Give what is counted of each feature before causes are looked for."""
-    return [
-        [one["feature"], one["compared"], one["mismatched"], one["over_time"]["compared"]]
-        for one in report["parity"]["features"]
-    ]
-
-
 class PairsRepo(Repo):
     """On Spark, its view has a composite key of two strings."""
 
@@ -190,13 +223,7 @@ class PairsRepo(Repo):
     def objects(self) -> list[Any]:
         entities = [Entity(name=name, join_keys=[name], value_type=ValueType.STRING) for name in ("a", "b")]
         schema = [Field(name="a", dtype=String), Field(name="b", dtype=String), Field(name="rating", dtype=Float64)]
-        source = SparkSource(
-            name="pairs",
-            path=str(self.source_path),
-            file_format="parquet",
-            timestamp_field="event_timestamp",
-            created_timestamp_column="created",
-        )
+        source = spark_source(self.source_path)
         view = FeatureView(name="stats", entities=entities, ttl=2 * HOUR, schema=schema, source=source)
         return [*entities, source, view, FeatureService(name="scoring", features=[view])]
 
@@ -209,12 +236,12 @@ def test_what_feasts_spark_store_gets_wrong_is_put_right_and_said(tmp_path: Path
     settings = {"start_shipper": False, "engine": engine}
     repo = PairsRepo(tmp_path / "repo", offline_store=SparkSources(tmp_path).config, skew=settings)
 
-    def row(a: str, b: str, rating: float, **more: Any) -> dict[str, Any]:
+    def pair(a: str, b: str, rating: float, **more: Any) -> dict[str, Any]:
         return {"a": a, "b": b, "event_timestamp": NOON, "created": NOON, "rating": rating, **more}
 
-    confused = [row("11", "1", 1.0), row("1", "11", 2.0)]
-    tied = [row("2", "2", 3.0), row("2", "2", 4.0)]
-    without_created = [row("3", "3", 5.0, event_timestamp=NOON - HOUR), row("3", "3", 6.0)]
+    confused = [pair("11", "1", 1.0), pair("1", "11", 2.0)]
+    tied = [pair("2", "2", 3.0), pair("2", "2", 4.0)]
+    without_created = [pair("3", "3", 5.0, event_timestamp=NOON - HOUR), pair("3", "3", 6.0)]
     repo.write([*confused, *tied, *without_created])
     repo.materialize(NOON + MINUTE)
     repo.write([*confused, *tied, without_created[0], {**without_created[1], "created": None}])
