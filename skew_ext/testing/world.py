@@ -50,6 +50,7 @@ class ViewWorld:
         self._rows = [self._history(fault) for fault in self._faults]
         self._final = [_in_order(fault.afterwards(rows)) for fault, rows in zip(self._faults, self._rows, strict=True)]
         self._changed = [frozenset[str]()] * len(self._keys)
+        self._pushed: list[datetime | None] = [None] * len(self._keys)
         self._changed_by_tick: list[list[frozenset[str]]] = []
 
     def entity(self, number: int) -> dict[str, Any]:
@@ -76,7 +77,7 @@ class ViewWorld:
         for number, fault in enumerate(self._faults):
             if fault.evicts(tick):
                 evict(store, self.view.name, dict(zip(self.view.keys, self._keys[number], strict=True)))
-                self._changed[number] = frozenset()
+                self._changed[number], self._pushed[number] = frozenset(), None
 
     def job(self, store: FeatureStore, sources: Sources, tick: int) -> None:
         """Fill the online store: at first Feast's own materialization of the clean keys, then a job that pushes."""
@@ -90,10 +91,11 @@ class ViewWorld:
                 store.materialize(now - HISTORY * HOUR, now, feature_views=[self.view.name])
         pushed = [number for number, fault in enumerate(self._faults) if fault.cause or not by_feast]
         rows = [(number, self._faults[number].written(self._rows[number], tick)) for number in pushed]
-        written = [(number, row) for number, row in rows if row is not None]
+        # What is there already is not written again: Redis would keep the first, and SQLite the last.
+        written = [(number, row) for number, row in rows if row is not None and self._is_newer(number, row)]
         push(store, self.view, [(self._keys[number], row) for number, row in written])
         for number, row in written:
-            self._changed[number] = row.changed
+            self._changed[number], self._pushed[number] = row.changed, row.event
         self._changed_by_tick.append(list(self._changed))
 
     def truth(
@@ -118,6 +120,10 @@ class ViewWorld:
                 msg = f"{name}:{feature} of {self.entity(number)} is {served[feature]!r}, not {right.get(feature)!r}"
                 raise RepoError(msg)
             yield feature, cause
+
+    def _is_newer(self, number: int, row: Row) -> bool:
+        pushed = self._pushed[number]
+        return pushed is None or row.event > pushed
 
     def _number(self, name: str, number: int) -> int:
         if not self.view.keys:

@@ -153,6 +153,29 @@ def test_default_filled_both_ways() -> None:
     assert (set(emptied.causes), emptied.constants) == ({"default_filled"}, {"default_filled": "null for 'n/a'"})
 
 
+def test_a_default_that_the_source_never_has_beside_a_common_value() -> None:
+    words = ["dead", "ok", "warm", "hot"] * 15
+    # As often as the default, "dead" stands where nothing should, and nobody knows why.
+    served = ["dead"] * 10 + ["unknown"] * 10 + ["ok"] * 4 + words
+    found = attribute(online(column(served), column([None] * 24 + words, pa.string())))
+    assert found.constants == {"default_filled": "'unknown' for null"}
+    assert found.causes.tolist() == ["unexplained"] * 10 + ["default_filled"] * 10 + ["unexplained"] * 4
+
+
+@pytest.mark.parametrize(
+    ("cells", "rows", "cause"), [(3, 2000, "default_filled"), (3, 20, "unexplained"), (2, 2000, "unexplained")]
+)
+def test_few_cells_of_a_default_that_a_large_source_never_has(cells: int, rows: int, cause: str) -> None:
+    values = floats(rows).tolist()
+    assert named(online(column([-1.0] * cells + values), column([None] * cells + values))) == {cause: cells}
+
+
+def test_what_is_no_number_and_is_served_as_nothing() -> None:
+    values = floats(40).tolist()
+    lost = attribute(online(column([None] * 8 + values), column([float("nan")] * 8 + values)))
+    assert (set(lost.causes), lost.constants) == ({"default_filled"}, {"default_filled": "null for nan"})
+
+
 def test_a_default_that_may_be_chance_is_not_named() -> None:
     # Six nulls out of a column that is constant anyway, or of which half is that value: who can tell?
     assert named(online(column([None] * 6 + [1] * 30), column([1] * 36))) == {"unexplained": 6}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.stats import binom
 
 from skew_ext.audit.causes.cells import nothing
 from skew_ext.audit.causes.hypotheses import Hypothesis
@@ -18,17 +19,18 @@ if TYPE_CHECKING:
     from skew_ext.audit.causes.cells import DifferingCells, Mask
 
 LONGEST_SHOWN = 60
+CANDIDATES = 5
 
 
 def default_filled(cells: DifferingCells) -> Hypothesis | None:
     """One constant was served where there is no value, or no value where there is one constant."""
     filled, emptied = _filled_in(cells), _emptied(cells)
     proposals = []
-    constant = _most_common(cells.served.filter(pa.array(filled)))
+    constant = _most_telling(cells, cells.served.filter(pa.array(filled)))
     if constant is not None:
         fits, says = partial(_is_filled, constant=constant), f"{shown(constant)} for null"
         proposals.append(Hypothesis(fits, says, _filled_in, by_chance=_share(cells, constant)))
-    constant = _most_common(_right(cells).filter(pa.array(emptied)))
+    constant = _most_telling(cells, _right(cells).filter(pa.array(emptied)))
     if constant is not None:
         fits, says = partial(_is_empty, constant=constant), f"null for {shown(constant)}"
         proposals.append(Hypothesis(fits, says, _emptied, by_chance=_share(cells, constant)))
@@ -71,25 +73,31 @@ def _equals(values: pa.Array, constant: pa.Scalar) -> Mask:
     return ~compare(values, pa.repeat(pa.scalar(constant.as_py(), type=values.type), len(values))).different
 
 
-def _most_common(values: pa.Array) -> pa.Scalar | None:
+def _most_telling(cells: DifferingCells, values: pa.Array) -> pa.Scalar | None:
+    """Give, of the most common values, the one least likely by chance: what the source has often is no sign."""
     if not len(values) or pa.types.is_nested(values.type):
         return None
     counts = pc.value_counts(values)
-    return counts.field("values")[int(pc.index(counts.field("counts"), pc.max(counts.field("counts"))).as_py())]
+    order = pc.sort_indices(counts.field("counts"), sort_keys=[("", "descending")])[:CANDIDATES]
+    candidates = [(counts.field("values")[place], counts.field("counts")[place].as_py()) for place in order.to_pylist()]
+
+    def by_chance(candidate: tuple[pa.Scalar, int]) -> tuple[float, int]:
+        constant, count = candidate
+        return float(binom.sf(count - 1, len(values), _share(cells, constant) or 0.0)), -count
+
+    return min(candidates, key=by_chance)[0]
 
 
 def _share(cells: DifferingCells, constant: pa.Scalar) -> float | None:
-    """Give how often the feature has the constant anyway: its share of the source's values.
+    """Give how often the feature has the constant anyway: its share of the source's values, one more taken for seen.
 
     None for on-demand outputs, which have none there; then no constant is believed.
     """
     if cells.evidence is None:
         return None
     values = plain(cells.evidence.values).drop_null()
-    if not len(values):
-        return 0.0
     try:
         typed = pa.scalar(constant.as_py(), type=values.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return 0.0
-    return float(_equals(values, typed).mean())
+        return 1 / (len(values) + 1)
+    return float((_equals(values, typed).sum() + 1) / (len(values) + 1))

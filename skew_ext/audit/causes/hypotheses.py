@@ -5,7 +5,8 @@ believed only where coincidence is out of question: small whole numbers, boolean
 Each cause proposes one hypothesis; the one that reproduces most is asked first, and what it reproduces is no evidence
 for the others. Three things are asked.
 
-- It reproduces `MIN_CELLS` cells at least, where a single one could be chance.
+- It reproduces `MIN_CELLS` cells at least, where a single one could be chance; or `FEWEST_CELLS`, where the source
+  itself says that chance is out of the question (at most `SETTLED`), as of a default that it never has.
 - Far fewer cells would fit by chance: so many of those that it could reproduce, with a (binomial) probability of at
   most `CHANCE`, were the served values dealt out anew among those cells, or drawn from the feature's source.
 - It reproduces nearly all (`NEARLY_ALL`) of the cells that it could and that no other hypothesis reproduces: so several
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 NEARLY_ALL = 0.9
 """The share of a feature's cells, of those that nothing else reproduces, that one constant must."""
-MIN_CELLS = 5
+MIN_CELLS, FEWEST_CELLS = 5, 3
 MANY_VALUES = 10
 """So many different values that one constant reproduces are no coincidence, whatever share of the cells they are."""
 CHANCE = 1e-3
@@ -126,9 +127,12 @@ class Trial:
         fits, could = self.fits & remaining, self.could & remaining
         if self.hypothesis.certain:
             return bool(fits.any())
-        if fits.sum() < MIN_CELLS:
+        few = fits.sum() < MIN_CELLS
+        if fits.sum() < FEWEST_CELLS or (few and self.hypothesis.by_chance is None):
             return False
         chance = self.hypothesis.tried * self._chance(cells, fits, could)
+        if few and chance > SETTLED:
+            return False
         nearly_all = fits.sum() >= NEARLY_ALL * (fits | (could & ~others)).sum()
         return chance <= CHANCE and bool(nearly_all or (chance <= SETTLED and self._by_values(cells, fits, could)))
 
