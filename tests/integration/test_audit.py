@@ -299,7 +299,7 @@ def test_an_on_demand_view_that_cannot_be_recomputed_says_why_and_what_to_do(rep
     stats = repo.store.get_feature_view("stats")
     schema = [Field(name="double", dtype=Float64)]
     view = on_demand_feature_view(sources=[stats[["rating"]]], schema=schema, mode="python")(doubled)
-    said = []
+    said: list[tuple[str, str]] = []
     for features in ([stats[["trips"]], view], [stats, view]):
         repo.store.apply([view, FeatureService(name="scoring", features=features)])
         start = NOON + len(said) * HOUR
