@@ -82,7 +82,7 @@ class DifferingCells:
 
     `served_event` is `NO_TIME` where nothing was served. `evidence` is None for on-demand outputs;
     `fingerprints_differ` says for those whether the logged transform is not the one now registered. `first_served` is
-    when a lookup of the window first served the cell's key, `NO_TIME` for never.
+    when a lookup, of the window or of some days before it, first served the cell's key, `NO_TIME` for never.
     """
 
     served: pa.Array
