@@ -19,9 +19,10 @@ from feast import utils
 from feast.types import Set
 
 from skew_ext.baseline.source_rows import rows_of
+from skew_ext.keys import key_codes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from feast import FeatureStore
 
@@ -34,14 +35,6 @@ NONE = np.int64(np.iinfo(np.int64).min)
 """The time that stands for 'no time'."""
 _WHOLE_NUMBER = r"^[+-]?[0-9]{1,18}$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
-
-@dataclass(frozen=True)
-class KeyCodes:
-    """Entity keys as integers: equal keys have equal codes, in the log's rows and in the source's."""
-
-    log: Indexes
-    source: Indexes
 
 
 @dataclass(frozen=True)
@@ -155,10 +148,11 @@ def fetch(  # noqa: PLR0913 - what is read of which source for whom
     # By name: a view may list its entities in another order than its columns. Feast's dummy entity has no column.
     ours = [log[view.join_keys[entity.join_key]] for entity in entities if entity.join_key in view.join_keys]
     table = rows_of(job, [*keys, *features, event_column, created_column], dict(zip(keys, ours, strict=True)))
-    codes = _key_codes(ours, [table[name] for name in keys], log.num_rows, table.num_rows)
-    kept = np.flatnonzero(codes.source >= 0)
-    rows = _sorted(table, kept, codes.source[kept], (event_column, created_column), names)
-    return rows, codes.log
+    theirs = [_in_type(table[name], one.type) for name, one in zip(keys, ours, strict=True)]
+    logged, stored = key_codes(ours, theirs, (log.num_rows, table.num_rows))
+    kept = np.flatnonzero(stored >= 0)
+    rows = _sorted(table, kept, stored[kept], (event_column, created_column), names)
+    return rows, logged
 
 
 def unordered(view: Any) -> set[str]:
@@ -190,37 +184,11 @@ def _one_piece(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _key_codes(logged: Sequence[Any], source: Sequence[Any], log_rows: int, source_rows: int) -> KeyCodes:
-    """Code composite keys column by column; source rows whose key was never logged, or is null, get -1.
-
-    Without a key, as in a view without entities, every row has the same.
-    """
-    log_codes, source_codes = np.zeros(log_rows, dtype=np.int64), np.zeros(source_rows, dtype=np.int64)
-    for ours, theirs in zip(logged, source, strict=True):
-        distinct = pc.unique(ours).combine_chunks() if isinstance(pc.unique(ours), pa.ChunkedArray) else pc.unique(ours)
-        here = _index_in(ours, distinct)
-        there = _index_in(_in_type(theirs, ours.type), distinct)
-        both, inverse = np.unique(log_codes * (len(distinct) + 1) + here, return_inverse=True)
-        combined = source_codes * (len(distinct) + 1) + there
-        found = np.searchsorted(both, combined).clip(max=max(len(both) - 1, 0))
-        unknown = (source_codes < 0) | (there < 0)
-        if len(both):
-            unknown |= both[found] != combined
-        log_codes, source_codes = inverse.astype(np.int64), np.where(unknown, -1, found)
-    return KeyCodes(log_codes, source_codes)
-
-
 def _in_type(keys: Any, kind: pa.DataType) -> Any:
     if pa.types.is_integer(kind) and (pa.types.is_string(keys.type) or pa.types.is_large_string(keys.type)):
         # Text that is no number was never looked up.
         keys = pc.if_else(pc.match_substring_regex(keys, _WHOLE_NUMBER), keys, None)
     return keys.cast(kind, safe=False)
-
-
-def _index_in(values: Any, distinct: pa.Array) -> Indexes:
-    found = pc.index_in(values, value_set=distinct, skip_nulls=True)
-    found = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
-    return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def microseconds(column: Any) -> Times:

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skew_ext.baseline.evidence import NONE, SourceRows, _key_codes, microseconds
+from skew_ext.baseline.evidence import NONE, SourceRows, microseconds
 
 TIME = st.integers(0, 12)
 ROWS = st.lists(st.tuples(st.integers(0, 3), TIME, st.integers(0, 20)), max_size=25)
@@ -70,23 +70,6 @@ def test_first_after_is_the_earliest_newer_row_known_by_then(
         newer = sorted(row[1:] for row in rows if row[0] == key and row[1] > event and max(row[1], row[2]) <= until)
         position = int(found[place])
         assert (None if position < 0 else int(table.events[position])) == (newer[0][0] if newer else None)
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2)), min_size=1, max_size=10),
-    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=10),
-)
-def test_composite_keys_get_one_code(logged: list[tuple[str, int]], rows: list[tuple[str, int]]) -> None:
-    ours = [pa.chunked_array([pa.array([key[place] for key in logged])]) for place in range(2)]
-    kinds = (pa.string(), pa.int64())
-    theirs = [pa.chunked_array([pa.array([key[place] for key in rows], kinds[place])]) for place in range(2)]
-    codes = _key_codes(ours, theirs, len(logged), len(rows))
-    for place, key in enumerate(rows):
-        if key in logged:
-            assert codes.source[place] == codes.log[logged.index(key)]
-        else:
-            assert codes.source[place] == -1
-    assert len(set(codes.log.tolist())) == len(set(logged))
 
 
 def test_microseconds_takes_any_unit_and_keeps_nulls() -> None:
