@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from skew_ext.cli.output import STANDARD_OUTPUT, Moment, Sample, Target, console, write_text, writing
+from skew_ext.cli.output import STANDARD_OUTPUT, Moment, Sample, Target, console, progress, write_text, writing
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from skew_ext.cli.repo import Repo
@@ -90,7 +88,7 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
     without_duckdbs_progress(store)
     auditor = SkewAuditor(store)
     trained = None if training is None else read_file(training, "the training set")
-    with _progress() as say:
+    with progress("opening the repo") as say:
         report = auditor.run_audit(
             options["feature_service"],
             start,
@@ -117,24 +115,3 @@ def audit(repo: Repo, /, *, start: datetime, end: datetime, **options: Any) -> N
         terminal.render(report, console())  # last: who reads only its beginning gets the files all the same
     if _RANK[report.verdict] >= _RANK[options["fail_on"]]:
         raise SystemExit(EXIT_FINDINGS)
-
-
-def _progress() -> AbstractContextManager[Any]:
-    screen = console(err=True)
-    if not screen.is_terminal:
-        return nullcontext()
-    return _Steps(screen)
-
-
-class _Steps:
-    """The name of the present step, with a spinner, on a terminal's standard error."""
-
-    def __init__(self, screen: Any) -> None:
-        self._status = screen.status("opening the repo")
-
-    def __enter__(self) -> Any:
-        self._status.start()
-        return self._status.update
-
-    def __exit__(self, *_: object) -> None:
-        self._status.stop()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from skew_ext.cli.output import STANDARD_OUTPUT, Target, console, write_text
+from skew_ext.cli.output import STANDARD_OUTPUT, Target, console, progress, write_text
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from skew_ext.cli.repo import Repo
 
 EXIT_FINDINGS = 1
@@ -62,7 +59,7 @@ def leakage(repo: Repo, /, *, file: Path, features: tuple[str, ...], **options: 
         raise TrainingSetError("--feature and --feature-service both name features: give one of them")
     training = read_file(path, "the training set")
     asked = None if entity_rows is None else read_file(entity_rows, "the entity rows")
-    with _progress() as say:
+    with progress("opening the repo") as say:
         report = check_leakage(
             training,
             repo.store(),
@@ -80,12 +77,3 @@ def leakage(repo: Repo, /, *, file: Path, features: tuple[str, ...], **options: 
         write_text(json_file, report.to_json())
     if _RANK[report.verdict] >= _RANK[options["fail_on"]]:
         raise SystemExit(EXIT_FINDINGS)
-
-
-def _progress() -> AbstractContextManager[Any]:
-    screen = console(err=True)
-    if not screen.is_terminal:
-        return nullcontext()
-    from skew_ext.cli.audit import _Steps
-
-    return _Steps(screen)

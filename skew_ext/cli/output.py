@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -124,3 +124,16 @@ def console(*, err: bool = False) -> Console:
     from rich.console import Console as RichConsole
 
     return RichConsole(stderr=err)
+
+
+@contextmanager
+def progress(first: str = "") -> Iterator[Callable[[str], None]]:
+    """Show the name of the present step with a spinner, on a terminal's standard error, and nothing elsewhere."""
+    from skew_ext.text import harmless
+
+    screen = console(err=True)
+    if not screen.is_terminal:
+        yield lambda _: None
+        return
+    with screen.status(first) as status:
+        yield lambda text: status.update(harmless(text))

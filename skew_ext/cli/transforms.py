@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from skew_ext.cli.output import STANDARD_OUTPUT, Target, console, write_json
+from skew_ext.cli.output import STANDARD_OUTPUT, Target, console, progress, write_json
 
 if TYPE_CHECKING:
     from skew_ext.cli.repo import Repo
@@ -58,7 +56,7 @@ def check(  # noqa: PLR0913 - one parameter for each option
     need_tools(feast=feast)
     contracts = [found for target in targets or (_default(repo),) for found in find_transforms(target)]
     checked = []
-    with _progress() as say:
+    with progress() as say:
         for number, contract in enumerate(contracts, start=1):
             say(f"{number} of {len(contracts)}: {contract.reference}")
             checked.append(check_transform(contract, examples=examples, feast=feast, redis=redis))
@@ -110,19 +108,6 @@ def diff(repo: Repo, /, what: tuple[str, ...], json_file: str | None) -> None:
             _tell_comparison(one)
     if any(one.differs for one in compared):
         sys.exit(1)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Show what is being checked on a terminal's standard error, and nothing elsewhere."""
-    from skew_ext.text import harmless
-
-    screen = console(err=True)
-    if not screen.is_terminal:
-        yield lambda _: None
-        return
-    with screen.status("") as status:
-        yield lambda text: status.update(harmless(text))
 
 
 def _default(repo: Repo) -> str:
