@@ -46,7 +46,7 @@ class ViewCounts:
         self.ttl: TtlCounts | None = None
         if not plan.on_demand:
             self.ttl = TtlCounts(plan.alias, plan.ttl_microseconds, first or 0)
-        self.first_served = FirstServed(list(plan.join_keys.values()) if first is None else ())
+        self.first_served = FirstServed(list(plan.join_keys.values()), noted=first is None)
         self.logged: set[str] = set()
         self._unordered = unordered(plan.view)
 

@@ -34,7 +34,7 @@ class LookBack:
 
     def __init__(self, log: WindowLog, views: Sequence[ViewPlan]) -> None:
         self._log = log
-        self._views = [view for view in views if not view.on_demand and view.join_keys]
+        self._views = [view for view in views if not view.on_demand]
 
     def completed(self, rows: pa.Table, baseline: Mapping[str, pa.ChunkedArray]) -> pa.Table:
         """Give rows that differ with, for keys that the window had not served before, when they were served before it.

@@ -111,6 +111,18 @@ def test_a_view_without_entities(tmp_path: Path) -> None:
     assert found["stats__rating"] == {"missing_online": 20}
 
 
+def test_a_view_without_entities_can_lose_its_only_row(tmp_path: Path) -> None:
+    repo = NoEntities(tmp_path / "repo", offline_store={"type": "dask"})
+    repo.write(rated(NEW))
+    repo.store.materialize(NOON - DAY, NOON, feature_views=["world"])
+    serve(repo, [{"driver": one} for one in DRIVERS])
+    evict(repo.store, "world", {})
+    serve(repo, [{"driver": one} for one in DRIVERS], NOON + MINUTE)
+    assert causes(audit(repo))["world__rate"] == {"evicted_online": 20}
+    # A window in which nothing was served asks the log before it.
+    assert causes(audit(repo, start=NOON + MINUTE))["world__rate"] == {"evicted_online": 20}
+
+
 class NoCreated(Repo):
     def objects(self) -> list[Any]:
         objects = super().objects()

@@ -39,13 +39,13 @@ def told(rows: DataFrame, frame: LogFrame, view: ViewPlan, served: DataFrame, na
 
 def _keys(frame: LogFrame, view: ViewPlan) -> list[Column]:
     """Give a view's keys as text, so that parts of the log where a key had another type are one."""
-    return [F.col(frame.places[key]).cast("string") for key in view.join_keys.values()]
+    return [F.col(frame.places[key]).cast("string") for key in view.join_keys.values()] or [F.lit("")]
 
 
 def _first_served(frame: LogFrame, view: ViewPlan) -> DataFrame | None:
     names = [view.column(name) + TIMESTAMP_SUFFIX for name in view.features]
     times = [F.col(frame.places[name]) for name in names if name in frame.places]
-    if not times or not view.join_keys:
+    if not times:
         return None
     keys = [each.alias(f"k{number}") for number, each in enumerate(_keys(frame, view))]
     served = frame.rows.where(F.coalesce(*times).isNotNull())
