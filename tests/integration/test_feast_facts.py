@@ -306,11 +306,13 @@ def test_materialize_loads_rows_created_in_the_future(repo: Repo) -> None:
 
 def test_a_row_older_than_the_watermark_never_reaches_online(repo: Repo) -> None:
     """Incremental loads start at the last end, so a late row stays out: `stale_online` and `missing_online`."""
-    repo.write([row(1, ago(minutes=50), 1.0)])
-    repo.store.materialize_incremental(ago(minutes=10))
-    late = [row(1, ago(minutes=50), 1.0), row(1, ago(minutes=20), 2.0, NOW), row(2, ago(minutes=20), 3.0, NOW)]
-    repo.write(late)
-    repo.store.materialize_incremental(NOW)
+    # The first load starts a TTL before the clock's time, which is long after NOW where other tests came first.
+    now = datetime.now(tz=timezone.utc)
+    old, new = now - 0.8 * TTL, now - 0.3 * TTL
+    repo.write([row(1, old, 1.0)])
+    repo.store.materialize_incremental(now - 0.1 * TTL)
+    repo.write([row(1, old, 1.0), row(1, new, 2.0, now), row(2, new, 3.0, now)])
+    repo.store.materialize_incremental(now)
     values = vector(repo.online(1, 2)).values
     assert values[0].double_val == 1.0
     assert unset(values[1])
