@@ -179,7 +179,7 @@ def _said(moment: datetime | None) -> str:
 
 def how_much(row: DistributionRow) -> str:
     """Say in numbers how a feature's values differ."""
-    before, after = row.null_rate
+    before, after = (f"{rate:.1%}" for rate in row.null_rate)
     said = [
         None if row.psi is None else f"PSI {row.psi:.2f}",
         None if row.cosine is None else f"cosine distance of the centroids {row.cosine:.2f}",
@@ -188,6 +188,6 @@ def how_much(row: DistributionRow) -> str:
         f"{row.unseen:.1%} unseen" if row.unseen else None,
         f"{row.out_of_range:.1%} out of range" if row.out_of_range else None,
         "all one value" if row.constant == (False, True) else None,
-        f"null rate {before:.1%} to {after:.1%}",
+        None if before == after else f"null rate {before} to {after}",
     ]
-    return ", ".join(one for one in said if one is not None)
+    return ", ".join(one for one in said if one is not None) or f"null rate {after}"

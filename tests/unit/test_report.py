@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from skew_ext.audit.distribution import how_much
 from skew_ext.model import (
     Distribution,
     DistributionRow,
@@ -300,3 +301,10 @@ def test_cells_that_differ_look_different() -> None:
     assert len({words.cell(value) for value in values}) == len(values)
     assert words.cell("a\x1b\n") == "'a\\x1b\\n'"
     assert words.cell("x" * 500).endswith("… (500 long)")
+
+
+def test_null_rates_are_told_where_they_differ() -> None:
+    moved = row("trip__km", "act", psi=0.4)
+    assert how_much(moved) == "PSI 0.40, null rate 0.0% to 25.0%"
+    assert how_much(dataclasses.replace(moved, null_rate=(0.1, 0.10001))) == "PSI 0.40"
+    assert how_much(dataclasses.replace(moved, psi=None, null_rate=(0.0, 0.0))) == "null rate 0.0%"
