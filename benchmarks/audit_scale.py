@@ -31,10 +31,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-import yaml
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, ValueType
 from feast.types import Float64, Int64, String
 
+from benchmarks.embedded import write_config
 from skew_ext import SkewAuditor
 from skew_ext.log.parquet import ParquetDestination
 from skew_ext.log.table import MICROSECONDS, SYSTEM_FIELDS
@@ -52,16 +52,7 @@ STALE, NULLS, RESCALED = 0.01, 0.02, "float_3"
 
 def make_repo(folder: Path) -> FeatureStore:
     """Make a repo of one view with the 20 features, applied."""
-    config = {
-        "project": "bench",
-        "provider": "skew_ext.SkewProvider",
-        "registry": str(folder / "registry.db"),
-        "online_store": {"type": "sqlite", "path": str(folder / "online.db")},
-        "offline_store": {"type": "duckdb"},
-        "entity_key_serialization_version": 3,
-        "skew": {"start_shipper": False},
-    }
-    (folder / "feature_store.yaml").write_text(yaml.safe_dump(config))
+    write_config(folder)
     entity = Entity(name="entity", join_keys=["entity"], value_type=ValueType.INT64)
     source = FileSource(
         name="source",

@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import yaml
 from feast import FeatureStore
 from transform_arithmetic import INPUTS, OUTPUTS, views
 
+from benchmarks.embedded import write_config
 from skew_ext.transform.on_demand import on_arrow_columns
 
 MODES = ("pandas", "python", "shared")
@@ -36,16 +36,7 @@ NOON = pd.Timestamp("2026-03-01T12:00:00Z").as_unit("us")
 
 def make_store(folder: Path, rows: int) -> FeatureStore:
     """Make a store whose source has `rows` rows and 20 features, with the three on-demand views."""
-    config = {
-        "project": "bench",
-        "provider": "skew_ext.SkewProvider",
-        "registry": str(folder / "registry.db"),
-        "online_store": {"type": "sqlite", "path": str(folder / "online.db")},
-        "offline_store": {"type": "duckdb"},
-        "entity_key_serialization_version": 3,
-        "skew": {"start_shipper": False},
-    }
-    (folder / "feature_store.yaml").write_text(yaml.safe_dump(config))
+    write_config(folder)
     store = FeatureStore(repo_path=str(folder))
     store.apply(views(folder, rows, 16))
     return FeatureStore(repo_path=str(folder))

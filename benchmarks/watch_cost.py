@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, ValueType
 from feast.types import Float64, Int64
 
+from benchmarks.embedded import write_config
 from skew_ext import SkewAuditor
 from skew_ext.clock import utc_now
 from skew_ext.log.parquet import ParquetDestination
@@ -61,16 +61,7 @@ SCHEMA = LogSchema(
 
 def make_repo(folder: Path) -> FeatureStore:
     """Make a repo of one view, whose source has one row of each entity, long ago."""
-    config = {
-        "project": "bench",
-        "provider": "skew_ext.SkewProvider",
-        "registry": str(folder / "registry.db"),
-        "online_store": {"type": "sqlite", "path": str(folder / "online.db")},
-        "offline_store": {"type": "duckdb"},
-        "entity_key_serialization_version": 3,
-        "skew": {"start_shipper": False},
-    }
-    (folder / "feature_store.yaml").write_text(yaml.safe_dump(config))
+    write_config(folder)
     event = pa.array([NOW - 60 * DAY] * ENTITIES, MICROSECONDS)
     table = {"entity": np.arange(ENTITIES), "event_timestamp": event, "created": event}
     pq.write_table(pa.table(table | {name: values(place) for place, name in enumerate(NAMES)}), folder / "s.parquet")

@@ -25,8 +25,29 @@ LARGEST_EXACT = 2**53
 """Up to here doubles hold every integer."""
 
 
+class Rising:
+    """What holds for values in rising order, however often each is there."""
+
+    values: Numbers
+
+    @property
+    def dtype(self) -> npt.DTypeLike:
+        """The type of the values."""
+        return self.values.dtype
+
+    @property
+    def low(self) -> float:
+        """The lowest value, infinite the wrong way round where there is none."""
+        return float(self.values[0]) if len(self.values) else math.inf
+
+    @property
+    def high(self) -> float:
+        """The highest value."""
+        return float(self.values[-1]) if len(self.values) else -math.inf
+
+
 @dataclass(frozen=True, eq=False)
-class NumericColumn:
+class NumericColumn(Rising):
     """A numeric column, sorted.
 
     The rule for what is not an ordinary number: null is absent and is only counted; NaN is a value, but has no
@@ -65,24 +86,9 @@ class NumericColumn:
         return len(self.values)
 
     @property
-    def dtype(self) -> npt.DTypeLike:
-        """The type of the values."""
-        return self.values.dtype
-
-    @property
     def size(self) -> int:
         """How many values are finite."""
         return len(self.finite)
-
-    @property
-    def low(self) -> float:
-        """The lowest value, infinite the wrong way round where there is none."""
-        return float(self.values[0]) if len(self.values) else math.inf
-
-    @property
-    def high(self) -> float:
-        """The highest value."""
-        return float(self.values[-1]) if len(self.values) else -math.inf
 
     @property
     def constant(self) -> bool:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skew_ext.statistics.arrays import Counts, Numbers, NumericColumn, apart, whole_numbers
+from skew_ext.statistics.arrays import Counts, Numbers, NumericColumn, Rising, apart, whole_numbers
 from skew_ext.statistics.gaps import Gaps
 
 ENOUGH = 1 << 17
@@ -25,7 +24,7 @@ _AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
-class CountedColumn:
+class CountedColumn(Rising):
     """A column's different values, rising, infinities included, NaN not; and how often each is there."""
 
     values: Numbers
@@ -61,21 +60,6 @@ class CountedColumn:
     def size(self) -> int:
         """How many values are finite."""
         return int(self.counts[self._finite].sum())
-
-    @property
-    def dtype(self) -> npt.DTypeLike:
-        """The type of the values."""
-        return self.values.dtype
-
-    @property
-    def low(self) -> float:
-        """The lowest value, infinite the wrong way round where there is none."""
-        return float(self.values[0]) if len(self.values) else math.inf
-
-    @property
-    def high(self) -> float:
-        """The highest value."""
-        return float(self.values[-1]) if len(self.values) else -math.inf
 
     @property
     def constant(self) -> bool:

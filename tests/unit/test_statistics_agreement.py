@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import math
 from collections import Counter
@@ -274,12 +275,13 @@ def test_an_identifier_that_became_null_is_seen() -> None:
 @pytest.mark.parametrize("name", ["numbers", "texts", "vectors", "whole", "flags", "moments"])
 def test_parquet_gives_what_memory_gives(tmp_path: Path, name: str) -> None:
     """Whatever the row groups, and with strings as codes of dictionaries that change from one to the next."""
+    random = np.random.default_rng(20_260_301)  # its own, so that the values do not hang on the tests before
 
     def table(shift: float, size: int) -> pa.Table:
-        values = RNG.normal(shift, 1, size)
+        values = random.normal(shift, 1, size)
         return pa.table(
             {
-                "numbers": pa.array(values, mask=RNG.random(size) < 0.1),
+                "numbers": pa.array(values, mask=random.random(size) < 0.1),
                 "texts": pa.array([None if v > 2 else f"t{int(4 * v)}" for v in values]),
                 "vectors": pa.array([[v, 1.0, 2.0] for v in values], pa.list_(pa.float32())),
                 "whole": pa.array(np.round(values * 2).astype(int) + 2**60),
@@ -292,7 +294,14 @@ def test_parquet_gives_what_memory_gives(tmp_path: Path, name: str) -> None:
     for side, one in zip("ab", tables, strict=True):
         pq.write_table(one, tmp_path / f"{side}.parquet", row_group_size=700)
     read = [ParquetColumn(tmp_path / f"{side}.parquet", name) for side in "ab"]
-    assert distribution_row("f", read[0], read[1]) == distribution_row("f", tables[0][name], tables[1][name])
+    ours, memory = distribution_row("f", *read), distribution_row("f", *(one[name] for one in tables))
+    if name != "vectors":
+        assert ours == memory
+        return
+    # Moments of row groups are merged, and so are rounded in another order.
+    for field in dataclasses.fields(ours):
+        merged, whole = getattr(ours, field.name), getattr(memory, field.name)
+        assert merged == (pytest.approx(whole, rel=1e-12, abs=1e-15) if isinstance(whole, float) else whole), field.name
 
 
 def test_a_column_that_the_file_has_not(tmp_path: Path) -> None:
