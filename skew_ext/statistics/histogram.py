@@ -105,7 +105,7 @@ def tally_histogram(a: Tally, b: Tally, most: int = MOST_CELLS - 1) -> Histogram
     """
     most = min(most, MOST_CELLS - 1)
     first = a.top(min(most, OF_REFERENCE))
-    rest = [name for name in (*b.top(most), *a.top(most)) if name not in first]
+    rest = [name for name in dict.fromkeys((*b.top(most), *a.top(most))) if name not in first]
     return _categories((*first, *rest[: most - len(first)]), a, b)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from skew_ext.model import Histogram
@@ -90,6 +90,7 @@ def test_summaries_on_other_edges_give_the_nearest() -> None:
 
 @settings(deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=60), st.lists(WORDS, max_size=60))
+@example([*"abcdefgh", "", "0", "1", "2", "3", "4", "5", "6", "00"], ["h"])  # the 17th of the reference, and served
 def test_every_category_is_in_one_cell(reference: Values, served: Values) -> None:
     columns = [pa.array(values, pa.string()) for values in (reference, served)]
     histogram = distribution_row("f", *columns).histogram
