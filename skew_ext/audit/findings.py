@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from skew_ext.audit.causes.loads import LATE
 from skew_ext.audit.distribution import how_it_came, how_much
 from skew_ext.clock import duration_text
 from skew_ext.model import Finding
@@ -58,7 +59,8 @@ class FeatureContext:
     """What the findings of one feature need beside its parity.
 
     `beyond` counts, for the causes that a schedule makes, the cells that waited longer than it; `spans` has each
-    cause's first and last serving time; `constants` says in words what was learned of a cause: a factor, a shift.
+    cause's first and last serving time; `constants` says in words what was learned of a cause: a factor, a shift, the
+    load that late rows came in.
     `has_created` is whether the view's source says when its rows were created.
     """
 
@@ -81,7 +83,7 @@ def parity_findings(parity: FeatureParity, context: FeatureContext) -> Iterable[
             feature=parity.feature,
             cause=cause,
             message=f"{count:,} of {parity.compared:,} served cells ({rate:.2%}) {_said(cause, context)}{note}",
-            remedy=_BY_DESIGN if cause in SCHEDULED and severity == "info" else REMEDIES[cause],
+            remedy=_remedy(cause, severity, context),
             since=since,
             until=until,
         )
@@ -113,9 +115,27 @@ _NO_CREATED = (
 )
 
 
+_LOADED = "; a reload that rewrites the created times of old rows looks the same"
+_IF_RELOADED = (
+    "if the load wrote rows anew that were there before, have it keep their created times, and audit what was served "
+    "after it: these cells may be stale or missing; if the rows came with it, "
+)
+
+
 def _said(cause: str, context: FeatureContext) -> str:
     constant = f" ({context.constants[cause]})" if cause in context.constants else ""
-    return _SAYS[cause] + constant + ("" if context.has_created or cause not in _NEEDS_CREATED else _NO_CREATED)
+    unsure = "" if context.has_created or cause not in _NEEDS_CREATED else _NO_CREATED
+    return _SAYS[cause] + constant + (_LOADED if _in_one_load(cause, context) else unsure)
+
+
+def _remedy(cause: str, severity: Severity, context: FeatureContext) -> str:
+    if cause in SCHEDULED and severity == "info":
+        return _BY_DESIGN
+    return (_IF_RELOADED if _in_one_load(cause, context) else "") + REMEDIES[cause]
+
+
+def _in_one_load(cause: str, context: FeatureContext) -> bool:
+    return cause == LATE and LATE in context.constants
 
 
 def _severity(cause: str, count: int, parity: FeatureParity, context: FeatureContext) -> tuple[Severity, str]:

@@ -13,6 +13,7 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64
 
 from skew_ext import SkewAuditor, read_log, request_context
+from skew_ext.audit.findings import REMEDIES
 from skew_ext.errors import AuditError, RepoError
 from skew_ext.report import Report
 from skew_ext.shipping.shipper import Shipper
@@ -145,6 +146,46 @@ def test_late_arrival_where_nothing_could_be_served(repo: Repo) -> None:
     serve(repo, NOON + MINUTE)
     repo.write([row(driver, NOON, 1.0, 1, "x", created=NOON + HOUR) for driver in DRIVERS])
     assert causes(audit(repo)) == each(20, "late_arrival")
+
+
+def test_a_reload_that_rewrites_created_times_is_said_to_look_like_late_rows(repo: Repo) -> None:
+    rows = hourly(hours=22)
+    repo.write(rows)
+    repo.materialize(NOON - HOUR)
+    for minute in range(5, 125, 20):
+        serve(repo, NOON + minute * MINUTE)
+    stale = audit(repo)
+    assert causes(stale)["rating"] == {"stale_online": 120}
+    # The nightly job writes its table anew, within a minute.
+    night = NOON + 15 * HOUR
+    repo.write([{**one, "created": night + place * MINUTE / 600} for place, one in enumerate(rows)])
+    report = audit(repo)
+    assert causes(report)["rating"] == {"late_arrival": 120}
+    (finding,) = (one for one in report.findings if one.feature == "stats__rating" and one.cause)
+    assert finding.message == (
+        "120 of 120 served cells (100.00%) differ since training uses a row that arrived after serving (nearly all of "
+        "them in one load, 2026-03-02 03:00:00 to 03:00:38 UTC); a reload that rewrites the created times of old rows "
+        "looks the same"
+    )
+    assert "have it keep their created times, and audit what was served after it" in finding.remedy
+    assert finding.remedy.endswith(REMEDIES["late_arrival"])
+    # What was served after the load is judged by what was known then, and is stale.
+    serve(repo, NOON + 16 * HOUR)
+    assert causes(audit(repo, start=NOON + 15.5 * HOUR))["rating"] == {"stale_online": 20}
+
+
+def test_rows_that_come_late_one_by_one_are_no_load(repo: Repo) -> None:
+    on_time = hourly(NOON - 3 * HOUR, hours=3)
+    repo.write(on_time)
+    repo.materialize(NOON)
+    for minute in range(5, 125, 20):
+        serve(repo, NOON + minute * MINUTE)
+    repo.write([*on_time, *({**one, "created": one["event_timestamp"] + 3 * HOUR} for one in hourly(NOON, hours=3))])
+    report = audit(repo)
+    assert causes(report)["rating"] == {"late_arrival": 120}
+    (finding,) = (one for one in report.findings if one.feature == "stats__rating" and one.cause)
+    assert "load" not in finding.message
+    assert finding.remedy == REMEDIES["late_arrival"]
 
 
 def test_restated(repo: Repo) -> None:

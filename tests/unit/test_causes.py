@@ -167,7 +167,30 @@ def test_a_default_that_the_source_never_has_beside_a_common_value() -> None:
 )
 def test_few_cells_of_a_default_that_a_large_source_never_has(cells: int, rows: int, cause: str) -> None:
     values = floats(rows).tolist()
-    assert named(online(column([-1.0] * cells + values), column([None] * cells + values))) == {cause: cells}
+    assert named(online(column([0.731] * cells + values), column([None] * cells + values))) == {cause: cells}
+
+
+@pytest.mark.parametrize("word", ["none", " N/A ", "", "NULL"])
+def test_few_cells_are_enough_of_a_word_for_nothing(word: str) -> None:
+    def cause(served: Any, right: Any, count: int = 4, others: Any = (word, "basic", "pro", "max")) -> set[str]:
+        rest = list(others) * 20
+        return set(named(online(column([served] * count + rest), column([right] * count + rest))))
+
+    # A quarter of the source's values is that word: four of four cells are that by chance once in 250 times.
+    assert cause(None, word) == {"default_filled"}
+    assert cause(word, None) == {"default_filled"}
+    # So are four cells of any other value, and nobody expects null in the place of that.
+    assert cause(None, "pro") == {"unexplained"}
+    # Two cells, or a word that half of the column is, may be chance whatever it means.
+    assert cause(None, word, count=2) == {"unexplained"}
+    assert cause(None, word, others=(word, "basic")) == {"unexplained"}
+
+
+def test_few_cells_are_enough_of_a_number_for_nothing() -> None:
+    values = [0, -1, 7, 9, 11, 13] * 20
+    for number, cause in ((0, "default_filled"), (-1, "default_filled"), (7, "unexplained")):
+        emptied = online(column([None] * 4 + values, pa.int64()), column([number] * 4 + values))
+        assert named(emptied) == {cause: 4}
 
 
 def test_what_is_no_number_and_is_served_as_nothing() -> None:

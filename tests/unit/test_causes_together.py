@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from skew_ext.audit.causes import attribute, attribute_view
 from skew_ext.audit.causes.cells import NO_TIME, DifferingCells, Evidence, Wider
@@ -18,23 +19,33 @@ NOW = 1_772_366_400_000_000
 KEYS, EACH, SHIFT = 60, 60, 5
 
 
-def hourly(shifted: int, *, seed: int = 0) -> list[DifferingCells]:
-    """Make cells of a view with an event on each hour, of a number and of a level from 0 to 2.
+def view(
+    shifted: int, *, seed: int = 0, hourly: bool = True, stays: int = 0, lost: bool = False
+) -> list[DifferingCells]:
+    """Make cells of a view with an event in each hour, of a number and of a level from 0 to 2.
 
-    The first `shifted` keys are served the row of five hours before under the time of now, the others anything.
+    The `shifted` keys are served the row of five hours before with its time moved to now, the others anything.
+    With `stays` the number of so many keys has been the same all the time, and the level of all others. With `hourly`
+    events are on the hour, else anywhere in its first third. Where rows are `lost`, the source has no more of what was
+    served of the others.
     """
     random = np.random.default_rng(seed)
     events = np.tile(NOW + (np.arange(EACH) - EACH // 2) * HOUR, KEYS)
+    events += 0 if hourly else random.integers(0, HOUR // 3, size=len(events))
     codes, key = np.repeat(np.arange(KEYS), EACH), np.arange(KEYS)
     drawn: dict[str, Any] = {"number": random.normal(size=len(codes)), "level": random.integers(0, 3, size=len(codes))}
+    drawn["number"][codes < stays] = 1.5
+    drawn["level"][codes >= (stays or KEYS)] = 1
     source = SourceRows(codes, events, events, {name: pa.array(values) for name, values in drawn.items()})
-    at = np.full(KEYS, NOW + HOUR // 2)
+    at, moved = np.full(KEYS, NOW + HOUR // 2), np.isin(key, shifted)
     right = source.latest(key, at, None, known=True)
-    first, end = source.span(key, *bounds(events[right], 1))
+    served_event = np.where(moved, events[right - SHIFT] + SHIFT * HOUR, events[right])
+    first, end = source.span(key, *bounds(served_event, 1))
+    end = np.where(lost & ~moved, first, end)
     columns = []
     for name, values in drawn.items():
         anything = random.permutation(values)[:KEYS]
-        served = pa.array(np.where(key < shifted, values[right - SHIFT], anything))
+        served = pa.array(np.where(moved, values[right - SHIFT], anything))
         evidence = Evidence(
             source=source,
             values=source.values[name],
@@ -52,7 +63,7 @@ def hourly(shifted: int, *, seed: int = 0) -> list[DifferingCells]:
         cells = DifferingCells(
             served=served,
             baseline=source.values[name].take(pa.array(right)),
-            served_event=events[right],
+            served_event=served_event,
             served_at=at,
             ttl=None,
             evidence=evidence,
@@ -62,8 +73,14 @@ def hourly(shifted: int, *, seed: int = 0) -> list[DifferingCells]:
     return columns
 
 
+def shifted_keys(cells: DifferingCells, causes: Any) -> set[int]:
+    assert cells.evidence is not None
+    assert set(causes.tolist()) <= {"timestamp_shift", "unexplained"}
+    return set(cells.evidence.numbers[causes == "timestamp_shift"].tolist())
+
+
 def test_a_feature_of_few_values_is_shifted_with_the_row() -> None:
-    number, level = hourly(30)
+    number, level = view(range(30))
     assert set(attribute(level).causes) == {"unexplained"}
     for cells, found in zip((number, level), attribute_view([number, level]), strict=True):
         assert cells.evidence is not None
@@ -73,6 +90,26 @@ def test_a_feature_of_few_values_is_shifted_with_the_row() -> None:
 
 
 def test_what_nobody_knows_is_not_shifted_by_coincidence() -> None:
-    found = attribute_view(hourly(0))
+    found = attribute_view(view(range(0)))
     assert {cause for one in found for cause in one.causes} == {"unexplained"}
     assert not any(one.constants for one in found)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_row_of_which_nothing_else_differs_is_shifted_where_its_time_leads_to_a_row(seed: int) -> None:
+    number, level = columns = view(range(30), seed=seed, hourly=False, stays=4)
+    assert set(attribute(level).causes) <= {"unexplained"}
+    told = [one.causes for one in attribute_view(columns)]
+    assert shifted_keys(number, told[0]) == set(range(4, 30))
+    assert level.evidence is not None
+    assert shifted_keys(level, told[1]) == {key for key in level.evidence.numbers.tolist() if key < 4}
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_time_that_leads_to_a_row_says_nothing_where_rows_are_hours_apart(lost: bool) -> None:  # noqa: FBT001
+    number, level = columns = view(range(20, 60), stays=20, lost=lost)
+    told = [one.causes for one in attribute_view(columns)]
+    assert shifted_keys(number, told[0]) == set(range(20, 60))
+    # Of a row that has only a level to tell, even if its event is gone, a third would fit by chance.
+    assert len(level) > 5
+    assert shifted_keys(level, told[1]) == set()

@@ -6,7 +6,7 @@ shift, a default), which is learned from the cells that the first leave open and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from skew_ext.audit.causes import availability, staleness, transforms
 from skew_ext.audit.causes.coercion import type_coercion
 from skew_ext.audit.causes.defaults import default_filled
 from skew_ext.audit.causes.hypotheses import learned
+from skew_ext.audit.causes.loads import LATE, one_load
 from skew_ext.audit.causes.precision import precision
 from skew_ext.audit.causes.scaling import rescaled
 from skew_ext.audit.causes.shifting import timestamp_shift
@@ -59,17 +60,19 @@ CAUSES = (*(name for table in (ROW_CAUSES, VALUE_CAUSES, TRANSFORM_CAUSES) for n
 
 @dataclass(frozen=True)
 class Attribution:
-    """Each cell's cause, and what is believed of those causes that have a constant."""
+    """Each cell's cause, what is believed of those causes that have a constant, and the load that late rows came in."""
 
     causes: npt.NDArray[np.object_]
     believed: dict[str, list[Hypothesis]] = field(default_factory=dict)
+    load: str = ""
 
     @property
     def constants(self) -> dict[str, str]:
-        """The constants in words, by cause."""
+        """What was learned of the causes, in words: their constants, and when rows were loaded that came late."""
         found = set(self.causes.tolist())
         said = {name: [one.says for one in some if one.says] for name, some in self.believed.items() if name in found}
-        return {name: "; ".join(dict.fromkeys(says)) for name, says in said.items() if says}
+        constants = {name: "; ".join(dict.fromkeys(says)) for name, says in said.items() if says}
+        return constants | ({LATE: self.load} if self.load else {})
 
 
 def attribute_view(columns: Sequence[DifferingCells]) -> list[Attribution]:
@@ -78,9 +81,12 @@ def attribute_view(columns: Sequence[DifferingCells]) -> list[Attribution]:
     shifts = {one.says: one for each in found for one in each.believed.get(SHIFTED, ())}
     if not shifts or len(columns) == 1:
         return found
-    told = shifted_rows(columns, [one.causes for one in found], [one.fits for one in shifts.values()], UNEXPLAINED)
+    told = shifted_rows(columns, [one.causes for one in found], shifts.values(), UNEXPLAINED)
     believed = {SHIFTED: list(shifts.values())}
-    return [Attribution(causes, {**one.believed, **believed}) for causes, one in zip(told, found, strict=True)]
+    return [
+        replace(one, causes=causes, believed={**one.believed, **believed})
+        for causes, one in zip(told, found, strict=True)
+    ]
 
 
 def attribute(cells: DifferingCells) -> Attribution:
@@ -93,7 +99,7 @@ def attribute(cells: DifferingCells) -> Attribution:
     believed = learned(cells.take(open_cells), VALUE_CAUSES) if len(open_cells) else {}
     _claim(causes, cells, [(name, one.fits) for name, _ in VALUE_CAUSES for one in believed.get(name, ())])
     _claim(causes, cells, TRANSFORM_CAUSES)
-    return Attribution(causes, believed)
+    return Attribution(causes, believed, one_load(cells, causes == LATE))
 
 
 def _claim(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 
 LONGEST_SHOWN = 60
 CANDIDATES = 5
+WORDS_FOR_NOTHING: Final = frozenset(
+    {"-", "--", "?", "#n/a", "<na>", "missing", "n/a", "na", "nan", "nat", "nil", "none", "null", "undefined"}
+    | {"not available", "unknown"}
+)
+"""What stands for no value in text, in small letters: much of it is what pandas reads as such."""
+NUMBERS_FOR_NOTHING: Final = (0, -1)
 
 
 def default_filled(cells: DifferingCells) -> Hypothesis | None:
@@ -29,12 +37,25 @@ def default_filled(cells: DifferingCells) -> Hypothesis | None:
     constant = _most_telling(cells, cells.served.filter(pa.array(filled)))
     if constant is not None:
         fits, says = partial(_is_filled, constant=constant), f"{shown(constant)} for null"
-        proposals.append(Hypothesis(fits, says, _filled_in, by_chance=_share(cells, constant)))
+        proposals.append(_hypothesis(cells, constant, Hypothesis(fits, says, _filled_in)))
     constant = _most_telling(cells, _right(cells).filter(pa.array(emptied)))
     if constant is not None:
         fits, says = partial(_is_empty, constant=constant), f"null for {shown(constant)}"
-        proposals.append(Hypothesis(fits, says, _emptied, by_chance=_share(cells, constant)))
+        proposals.append(_hypothesis(cells, constant, Hypothesis(fits, says, _emptied)))
     return max(proposals, key=lambda one: int(one.fits(cells).sum()), default=None)
+
+
+def _hypothesis(cells: DifferingCells, constant: pa.Scalar, one: Hypothesis) -> Hypothesis:
+    return replace(one, by_chance=_share(cells, constant), expected=_stands_for_nothing(constant.as_py()))
+
+
+def _stands_for_nothing(constant: Any) -> bool:
+    """Say whether people write the constant where there is no value, so that it is no surprise in the place of null."""
+    if isinstance(constant, str):
+        return constant.strip().lower() in WORDS_FOR_NOTHING or not constant.strip()
+    if isinstance(constant, bool) or not isinstance(constant, int | float):
+        return False
+    return constant in NUMBERS_FOR_NOTHING or math.isnan(constant)
 
 
 def shown(constant: pa.Scalar) -> str:

@@ -6,9 +6,11 @@ Each cause proposes one hypothesis; the one that reproduces most is asked first,
 for the others. Three things are asked.
 
 - It reproduces `MIN_CELLS` cells at least, where a single one could be chance; or `FEWEST_CELLS`, where the source
-  itself says that chance is out of the question (at most `SETTLED`), as of a default that it never has.
+  itself says that chance is out of the question (at most `SETTLED`), as of a default that it never has, or where the
+  constant is to be expected.
 - Far fewer cells would fit by chance: so many of those that it could reproduce, with a (binomial) probability of at
-  most `CHANCE`, were the served values dealt out anew among those cells, or drawn from the feature's source.
+  most `CHANCE`, were the served values dealt out anew among those cells, or drawn from the feature's source. Of a
+  constant that is to be expected, as 'none' is for null, the probability may be `CHANCE_OF_EXPECTED`.
 - It reproduces nearly all (`NEARLY_ALL`) of the cells that it could and that no other hypothesis reproduces: so several
   causes in one feature do not hide each other. Or the case is settled without that: chance has a probability of at most
   `SETTLED`, and `MANY_VALUES` different values are reproduced, or so many that they settle it by themselves, each
@@ -38,6 +40,8 @@ MIN_CELLS, FEWEST_CELLS = 5, 3
 MANY_VALUES = 10
 """So many different values that one constant reproduces are no coincidence, whatever share of the cells they are."""
 CHANCE = 1e-3
+CHANCE_OF_EXPECTED = 0.05
+"""With odds of five to one before anything is seen, this leaves one mistake in a hundred."""
 SETTLED = 1e-9
 LEARNED_FROM = 5000
 """Of so many cells at most a constant is learned, drawn evenly over the window; it is then tried on all."""
@@ -53,7 +57,8 @@ class Hypothesis:
     `fits` says which cells it reproduces, `applies` which it could (all, where it is None). `says` is its constant in
     words. `by_chance` is the share of cells that would fit by chance where that is not to be found by dealing the
     served values out anew. `tried` is among how many it is the best: one of many fits by chance more easily
-    (Bonferroni). Of a `certain` one a single cell is enough.
+    (Bonferroni). Of a `certain` one a single cell is enough, of an `expected` one few are. Once its constant is known
+    of one feature, `alone` says of which cells of another a single one is enough.
     """
 
     fits: Callable[[DifferingCells], Mask]
@@ -62,6 +67,8 @@ class Hypothesis:
     by_chance: float | None = None
     tried: int = 1
     certain: bool = False
+    expected: bool = False
+    alone: Callable[[DifferingCells], Mask] | None = None
 
 
 Proposer = Callable[["DifferingCells"], "Hypothesis | None"]
@@ -131,10 +138,16 @@ class Trial:
         if fits.sum() < FEWEST_CELLS or (few and self.hypothesis.by_chance is None):
             return False
         chance = self.hypothesis.tried * self._chance(cells, fits, could)
-        if few and chance > SETTLED:
+        if chance > self._most_by_chance(few=bool(few)):
             return False
         nearly_all = fits.sum() >= NEARLY_ALL * (fits | (could & ~others)).sum()
-        return chance <= CHANCE and bool(nearly_all or (chance <= SETTLED and self._by_values(cells, fits, could)))
+        return bool(nearly_all or (chance <= SETTLED and self._by_values(cells, fits, could)))
+
+    def _most_by_chance(self, *, few: bool) -> float:
+        """Give the largest probability of chance with which it is believed, of few cells or of more."""
+        if self.hypothesis.expected:
+            return CHANCE_OF_EXPECTED
+        return SETTLED if few else CHANCE
 
     def _chance(self, cells: DifferingCells, fits: Mask, could: Mask) -> float:
         """Give the probability that so many cells fit by chance. Nulls, alike all of them, are no evidence."""

@@ -25,6 +25,9 @@ _QUARTER: Final = 15 * 60 * 1_000_000
 SHIFTS: Final = tuple(d for d in range(-LONGEST, LONGEST + 1, _QUARTER) if d)
 TRIED_ON: Final = 500
 """On so many cells at most each shift is tried."""
+RARELY: Final = 0.01
+"""The share of source rows up to which a row that stands just one shift from another is a coincidence."""
+_ASKED_OF: Final = 2000
 
 
 def timestamp_shift(cells: DifferingCells) -> Hypothesis | None:
@@ -53,7 +56,8 @@ def _proposed(cells: DifferingCells, could: Callable[[DifferingCells], Mask]) ->
     chance = max(max(others) / len(some), (sum(others) + 1) / (len(others) * len(some) + 1))
     shift = SHIFTS[best]
     says = f"by {'-' if shift < 0 else '+'}{duration_text(timedelta(microseconds=abs(shift)).total_seconds())}"
-    return Hypothesis(partial(_fits, shift=shift), says, could, by_chance=chance, tried=len(SHIFTS))
+    fits, alone = partial(_fits, shift=shift), partial(_led_to_a_row, shift=shift)
+    return Hypothesis(fits, says, could, by_chance=chance, tried=len(SHIFTS), alone=alone)
 
 
 def _has_event(cells: DifferingCells) -> Mask:
@@ -63,6 +67,25 @@ def _has_event(cells: DifferingCells) -> Mask:
 def _without_row(cells: DifferingCells) -> Mask:
     evidence = cells.evidence
     return cells.has_event if evidence is None else cells.has_event & (evidence.first_at >= evidence.end_at)
+
+
+def _led_to_a_row(cells: DifferingCells, shift: int) -> Mask:
+    """Say where no row has the served event time, and the shift leads from it to one: that is seldom by chance.
+
+    Nowhere, where the source's own rows are just such a time apart, as every whole hour is in an hourly source.
+    """
+    evidence = cells.evidence
+    if evidence is None or evidence.wider is None:
+        return nothing(cells)
+    wider = evidence.wider()
+    if not len(wider.source.events):
+        return nothing(cells)
+    some = evenly(len(wider.source.events), _ASKED_OF)
+    low, high = bounds(wider.source.events[some] + shift, evidence.precision)
+    first, end = wider.source.span(wider.source.keys[some], low, high)
+    if (end > first).mean() > RARELY:
+        return nothing(cells)
+    return _without_row(cells) & (_moved(cells, evidence, wider, shift) >= 0)
 
 
 def _fits(cells: DifferingCells, shift: int) -> Mask:
