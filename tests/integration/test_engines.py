@@ -17,7 +17,7 @@ from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, Valu
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.types import Float64, String
 
-from skew_ext import SkewAuditor, SkewError, request_context
+from skew_ext import SkewAuditor, SkewError, read_log, request_context
 from skew_ext.auditor import parts
 from skew_ext.baseline import source_times
 from skew_ext.baseline.plan import ViewPlan, plan_views
@@ -49,6 +49,8 @@ pytestmark = [
 ]
 VIEWS = (PAYMENTS, DEVICES)
 TIMES = Timeline()
+START = TIMES.begin + 7 * MINUTE
+"""In the middle of the first round: of the keys that are lost after it, some were served only before."""
 EVERYTHING = {**dict.fromkeys(FAULTS, 0.07), **dict.fromkeys(LOOKUPS, 0.1)}
 
 
@@ -78,8 +80,8 @@ def expected(served: FaultyRepo) -> dict[str, Any]:
 
 
 def content(store: FeatureStore, **options: Any) -> dict[str, Any]:
-    """Audit all that was served; give the report without when it was made."""
-    report = SkewAuditor(store).run_audit(SERVICE, TIMES.begin, TIMES.end, **options)
+    """Audit what was served from `START` on; give the report without when it was made."""
+    report = SkewAuditor(store).run_audit(SERVICE, START, TIMES.end, **options)
     read: dict[str, Any] = json.loads(report.to_json())
     read.pop("created_at")
     for one in (*read["distribution"]["skew"], *read["distribution"]["drift"]):
@@ -111,6 +113,18 @@ def test_the_world_has_every_cause_and_every_engine_must_find_it(expected: dict[
     found = {cause for feature in expected["parity"]["features"] for cause in feature["causes"]}
     assert found >= {*EVERYTHING} - {"default_filled"}
     assert expected["verdict"] == "fail"
+
+
+def test_keys_that_are_lost_were_served_in_the_window_or_before_it(
+    served: FaultyRepo, expected: dict[str, Any]
+) -> None:
+    evicted = served.truth[served.truth["cause"] == "evicted_online"]
+    found = {one["feature"]: one["causes"].get("evicted_online", 0) for one in expected["parity"]["features"]}
+    assert {name: count for name, count in found.items() if count} == evicted["feature"].value_counts().to_dict()
+    # A request is named after its round and its only entity.
+    lost = {request.partition("-")[2] for request in evicted["request_id"]}
+    before = read_log(served.store, SERVICE, end=START)["__request_id"].to_pylist()
+    assert 0 < len(lost & {request.partition("-")[2] for request in before}) < len(lost)
 
 
 def test_postgres_gives_the_report_of_duckdb(
