@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from skew_ext.audit.causes.cells import DifferingCells, Mask, Times
 
 LATE: Final = "late_arrival"
-FEWEST_ROWS, FEWEST_TIMES = 5, 3
-"""So many rows that came late, and event times of rows that came with them, are a load at least."""
+FEWEST_ROWS: Final = 5
+"""So many rows that came late are a load at least."""
 BURST: Final = 0.1
 """A load takes at most this share of the time over which the events of its rows are spread."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -29,7 +29,7 @@ def one_load(cells: DifferingCells, late: Mask) -> str:
     """Say when nearly all rows that came late were created, where they came in one load; empty where they did not.
 
     `late` are the cells that rows which came late explain. A load is a burst: what it wrote was created within a small
-    part of the time over which its events happened.
+    part of the time over which its events happened, and these have more than two times.
     """
     evidence = cells.evidence
     if evidence is None or evidence.source.created is None:
@@ -38,8 +38,9 @@ def one_load(cells: DifferingCells, late: Mask) -> str:
     if len(rows) < FEWEST_ROWS:
         return ""
     begin, end = _densest(evidence.source.created[rows])
-    events = np.unique(source.events[(evidence.source.created >= begin) & (evidence.source.created <= end)])
-    if len(events) < FEWEST_TIMES or end - begin > BURST * (events[-1] - events[0]):
+    events = source.events[(evidence.source.created >= begin) & (evidence.source.created <= end)]
+    first, last = events.min(), events.max()
+    if end - begin > BURST * (last - first) or not ((events > first) & (events < last)).any():
         return ""
     return f"nearly all of them in one load, {_span(begin, end)}"
 
