@@ -60,7 +60,7 @@ class Mixed(Fault):
     def written(self, rows: Sequence[Row], tick: int) -> Row | None:
         """Write the wrong row, changed."""
         row = self._row.written(rows, tick)
-        return row if row is None or tick < self._value.since else self._value.applied(row)
+        return row if row is None or tick < self._value.since else self._value.applied(row, rows)
 
     def evicts(self, tick: int) -> bool:
         """Let the row's fault happen."""

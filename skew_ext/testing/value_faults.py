@@ -59,10 +59,11 @@ class ValueFault(Fault):
     def written(self, rows: Sequence[Row], tick: int) -> Row | None:
         """Write the row that should be, changed."""
         row = super().written(rows, tick)
-        return row if row is None or tick < self.since else self.applied(row)
+        return row if row is None or tick < self.since else self.applied(row, rows)
 
-    def applied(self, row: Row) -> Row:
-        """Give a row as the job writes it."""
+    def applied(self, row: Row, rows: Sequence[Row]) -> Row:
+        """Give one of a key's rows as the job writes it."""
+        del rows
         values = self.changed(row.values)
         return replace(row, values=values, changed=frozenset(differ(values, row.values)))
 
@@ -142,14 +143,26 @@ class DefaultFilled(ValueFault):
         chosen: dict[str, Change] = {}
         for name, feature in self.view.features.items():
             if self.has_nulls(name):
-                chosen[name] = self._filled(feature.arrow_type)
+                defaults = _defaults(feature.arrow_type)
+                chosen |= {name: self._filled(defaults)} if defaults else {}
             elif "none" in self.sample[name]:
                 chosen[name] = lambda value: None if value == "none" else value
         return chosen
 
-    def _filled(self, kind: pa.DataType) -> Change:
-        default = "unknown" if pa.types.is_string(kind) else self.pick([0.0, -1.0, 0.731])
+    def _filled(self, defaults: Sequence[Any]) -> Change:
+        default = self.pick(defaults)
         return lambda value: default if value is None else value
+
+
+def _defaults(kind: pa.DataType) -> Sequence[Any]:
+    """Give what jobs write where a column of this type has no value; nothing for types of which nobody does."""
+    if pa.types.is_string(kind):
+        return ("unknown",)
+    if pa.types.is_boolean(kind):
+        return (False,)
+    if pa.types.is_integer(kind):
+        return (0, -1)
+    return (0.0, -1.0, 0.731) if pa.types.is_floating(kind) else ()
 
 
 class Rescaled(ValueFault):
@@ -207,11 +220,9 @@ class Unexplained(ValueFault):
         """Choose all features."""
         return dict.fromkeys(self.view.features, lambda value: value)
 
-    def written(self, rows: Sequence[Row], tick: int) -> Row | None:
+    def applied(self, row: Row, rows: Sequence[Row]) -> Row:
         """Write what no row of the event has: of an event that was corrected there are two."""
-        row = super().written(rows, tick)
-        if row is None or not row.changed:
-            return row
+        row = super().applied(row, rows)
         same = [other.values for other in rows if other.event == row.event]
         known = {name for name in row.changed if any(alike(row.values[name], values[name]) for values in same)}
         right = {name: same[-1][name] for name in known}

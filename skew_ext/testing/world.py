@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from skew_ext.errors import RepoError
 from skew_ext.testing.catalogue import made
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from skew_ext.testing.views import SyntheticView
 
 
+EXPIRED: Final = "expired_served"
 _SECOND_ROW = 120, 240
 """A tied event's second row comes so many seconds after the first, which has come by then."""
 
@@ -52,6 +53,7 @@ class ViewWorld:
         self._changed = [frozenset[str]()] * len(self._keys)
         self._pushed: list[datetime | None] = [None] * len(self._keys)
         self._changed_by_tick: list[list[frozenset[str]]] = []
+        self._pushed_by_tick: list[list[datetime | None]] = []
 
     def entity(self, number: int) -> dict[str, Any]:
         """Give the entity row that asks for the n-th entity, under each of the view's names; it may be a stranger."""
@@ -97,6 +99,7 @@ class ViewWorld:
         for number, row in written:
             self._changed[number], self._pushed[number] = row.changed, row.event
         self._changed_by_tick.append(list(self._changed))
+        self._pushed_by_tick.append(list(self._pushed))
 
     def truth(
         self, name: str, number: int, tick: int, at: datetime, served: Mapping[str, Any]
@@ -119,7 +122,13 @@ class ViewWorld:
             if not cause:
                 msg = f"{name}:{feature} of {self.entity(number)} is {served[feature]!r}, not {right.get(feature)!r}"
                 raise RepoError(msg)
-            yield feature, cause
+            expired = right.get(feature) is None and self._is_expired(place, tick, at)
+            yield feature, EXPIRED if expired and served[feature] is not None else cause
+
+    def _is_expired(self, place: int, tick: int, at: datetime) -> bool:
+        """Tell whether what the job wrote of a key was past its TTL: where training has nothing, that comes first."""
+        event = self._pushed_by_tick[tick][place]
+        return bool(self.view.ttl) and event is not None and event < at - self.view.ttl
 
     def _is_newer(self, number: int, row: Row) -> bool:
         pushed = self._pushed[number]

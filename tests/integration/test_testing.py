@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pytest
-from feast.types import Float64
+from feast.types import Array, Bool, Float64, Int64, String
 
 from skew_ext import SkewError
 from skew_ext.report.words import CAUSES
@@ -21,6 +22,7 @@ from skew_ext.testing import (
     Timeline,
     confusion,
 )
+from skew_ext.testing.draws import nullable, whole
 
 SHORT = Timeline(rounds=2)
 
@@ -39,6 +41,36 @@ def test_the_same_seed_makes_the_same_repo(tmp_path: Path) -> None:
     _, cells = one.audit()
     _, again = same.audit()
     pd.testing.assert_frame_equal(cells, again)
+
+
+SPARSE = SyntheticView(
+    name="sparse",
+    keys={"account": (pa.int64(), lambda number: number)},
+    features={
+        "refunds": SyntheticFeature(Int64, pa.int64(), nullable(0.5, whole(0, 400))),
+        "active": SyntheticFeature(Bool, pa.bool_(), nullable(0.5, lambda random: bool(random.integers(2)))),
+        "tags": SyntheticFeature(Array(String), pa.list_(pa.string()), nullable(0.5, lambda _: ["x"])),
+    },
+    ttl=timedelta(hours=3),
+)
+
+
+def test_a_default_has_the_type_of_its_column(tmp_path: Path) -> None:
+    repo = FaultyRepo(tmp_path, {"default_filled": 1.0}, seed=1, keys=30, views=[SPARSE], times=SHORT)
+    repo.serve()
+    # Nobody writes a default for a list.
+    assert set(repo.truth["feature"]) == {"sparse__refunds", "sparse__active"}
+
+
+def test_a_row_past_its_ttl_is_expired_where_training_has_nothing_newer_of_value(tmp_path: Path) -> None:
+    repo = FaultyRepo(
+        tmp_path, {"stale_online": 0.5}, seed=1, keys=20, views=[SPARSE], times=Timeline(rounds=4), batch=4
+    )
+    repo.serve()
+    _, cells = repo.audit()
+    assert set(repo.truth["cause"]) == {"stale_online", "expired_served"}
+    table = confusion(cells, repo.truth).table()
+    assert table[["recall", "precision"]].to_numpy().min() == 1
 
 
 def test_a_share_of_keys_is_a_share_of_cells(tmp_path: Path) -> None:

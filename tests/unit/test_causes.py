@@ -208,6 +208,28 @@ def test_a_default_that_may_be_chance_is_not_named() -> None:
     assert named(online(column(floats(10)), column([None] * 10, pa.float64()))) == {"unexplained": 10}
 
 
+def test_a_default_is_not_hidden_by_more_cells_that_were_served_as_nothing() -> None:
+    words = ["dead", "ok", "ok", "ok"] * 30
+    served, right = ["unknown"] * 5 + [None] * 9, [None] * 5 + ["ok"] * 7 + ["dead"] * 2
+    found = attribute(online(column(served + words, pa.string()), column(right + words, pa.string())))
+    assert found.causes.tolist() == ["default_filled"] * 5 + ["unexplained"] * 9
+    assert found.constants == {"default_filled": "'unknown' for null"}
+
+
+def test_the_best_of_some_constants_must_be_better_than_one() -> None:
+    # Four fifths of the source are that value: 33 cells of 33 are that by chance once in 1,300 times.
+    words = ["bronze", "bronze", "bronze", "gold"] * 30
+    emptied = online(column([None] * 33 + words, pa.string()), column(["bronze"] * 33 + words))
+    assert named(emptied) == {"unexplained": 33}
+
+
+def test_a_number_for_nothing_beside_what_nobody_knows() -> None:
+    tenths = [number / 10 for number in range(11)] * 20
+    served = [0.0] * 7 + [0.3, 0.7, 0.2, 0.9]
+    cells = online(column(served + tenths), column([None] * len(served) + tenths, pa.float64()))
+    assert named(cells) == {"default_filled": 7, "unexplained": 4}
+
+
 @pytest.mark.parametrize("factor", [1.609344, 0.001, 100.0, -1.0, 3.0])
 def test_rescaled(factor: float) -> None:
     values = floats(20)
@@ -278,6 +300,17 @@ def test_what_nobody_knows_does_not_hide_a_factor_that_fits_many_values() -> Non
     values = floats(100)
     served = np.where(np.arange(100) < 30, values * 2.2, RANDOM.uniform(1, 1000, size=100))
     assert named(online(column(served), column(values))) == {"rescaled": 30, "unexplained": 70}
+
+
+def test_few_values_that_were_served_often_are_rescaled_where_the_source_has_many() -> None:
+    values = floats(400)
+    # Five entities, asked for eight times each; and ten values that nobody knows.
+    right = np.concatenate([np.repeat(values[:5], 8), values[5:15], values])
+    served = np.concatenate([np.repeat(values[:5], 8) * 1.609344, RANDOM.uniform(1, 1000, size=10), values])
+    assert named(online(column(served), column(right))) == {"rescaled": 40, "unexplained": 10}
+    # Where all are the same few whole numbers, a factor of two is no sign.
+    small, drawn = RANDOM.integers(1, 5, size=(2, 60))
+    assert named(online(column(drawn), column(small))) == {"unexplained": int((small != drawn).sum())}
 
 
 def test_two_units_in_one_feature() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -113,3 +114,23 @@ def test_a_time_that_leads_to_a_row_says_nothing_where_rows_are_hours_apart(lost
     # Of a row that has only a level to tell, even if its event is gone, a third would fit by chance.
     assert len(level) > 5
     assert shifted_keys(level, told[1]) == set()
+
+
+def test_a_feature_that_seldom_changes_is_shifted_where_one_shift_fits_best() -> None:
+    number, _ = view(range(15), stays=4)
+    assert number.evidence is not None
+    # It changes every fourth hour, of each key another: most of the cells fit shifts of an hour more and less too.
+    evidence, key = number.evidence, np.arange(KEYS)
+    hours = (np.arange(EACH) + key[:, None] % 4) // 4
+    slow = np.take_along_axis(np.random.default_rng(1).normal(size=(KEYS, EACH)), hours, axis=1).ravel()
+    source = replace(evidence.source, values={"number": pa.array(slow)})
+    right = evidence.training
+    cells = replace(
+        number,
+        served=pa.array(slow[right - SHIFT]),
+        baseline=pa.array(slow[right]),
+        evidence=replace(evidence, source=source, values=source.values["number"], wider=lambda: Wider(source, key)),
+    )
+    shifted = cells.take(np.flatnonzero(evidence.numbers < 15))
+    assert set(attribute(shifted).causes) == {"timestamp_shift"}
+    assert attribute(shifted).constants == {"timestamp_shift": "by -5 h"}

@@ -32,21 +32,19 @@ NUMBERS_FOR_NOTHING: Final = (0, -1)
 
 def default_filled(cells: DifferingCells) -> Hypothesis | None:
     """One constant was served where there is no value, or no value where there is one constant."""
-    filled, emptied = _filled_in(cells), _emptied(cells)
     proposals = []
-    constant = _most_telling(cells, cells.served.filter(pa.array(filled)))
-    if constant is not None:
-        fits, says = partial(_is_filled, constant=constant), f"{shown(constant)} for null"
-        proposals.append(_hypothesis(cells, constant, Hypothesis(fits, says, _filled_in)))
-    constant = _most_telling(cells, _right(cells).filter(pa.array(emptied)))
-    if constant is not None:
-        fits, says = partial(_is_empty, constant=constant), f"null for {shown(constant)}"
-        proposals.append(_hypothesis(cells, constant, Hypothesis(fits, says, _emptied)))
-    return max(proposals, key=lambda one: int(one.fits(cells).sum()), default=None)
-
-
-def _hypothesis(cells: DifferingCells, constant: pa.Scalar, one: Hypothesis) -> Hypothesis:
-    return replace(one, by_chance=_share(cells, constant), expected=_stands_for_nothing(constant.as_py()))
+    for which, values, fits, says in (
+        (_filled_in, cells.served, _is_filled, "{} for null"),
+        (_emptied, _right(cells), _is_empty, "null for {}"),
+    ):
+        found = _most_telling(cells, values.filter(pa.array(which(cells))))
+        if found is not None:
+            constant, by_chance = found
+            one = Hypothesis(partial(fits, constant=constant), says.format(shown(constant)), which)
+            share, expected = _share(cells, constant), _stands_for_nothing(constant.as_py())
+            tried = 1 if expected else CANDIDATES
+            proposals.append((by_chance, replace(one, by_chance=share, tried=tried, expected=expected)))
+    return min(proposals, key=lambda one: one[0], default=(0, None))[1]
 
 
 def _stands_for_nothing(constant: Any) -> bool:
@@ -94,8 +92,11 @@ def _equals(values: pa.Array, constant: pa.Scalar) -> Mask:
     return ~compare(values, pa.repeat(pa.scalar(constant.as_py(), type=values.type), len(values))).different
 
 
-def _most_telling(cells: DifferingCells, values: pa.Array) -> pa.Scalar | None:
-    """Give, of the most common values, the one least likely by chance: what the source has often is no sign."""
+def _most_telling(cells: DifferingCells, values: pa.Array) -> tuple[pa.Scalar, tuple[float, int]] | None:
+    """Give, of the most common values, the one least likely by chance: what the source has often is no sign.
+
+    With it, how likely that is; of two alike the one with more cells comes first.
+    """
     if not len(values) or pa.types.is_nested(values.type):
         return None
     counts = pc.value_counts(values)
@@ -106,7 +107,8 @@ def _most_telling(cells: DifferingCells, values: pa.Array) -> pa.Scalar | None:
         constant, count = candidate
         return float(binom.sf(count - 1, len(values), _share(cells, constant) or 0.0)), -count
 
-    return min(candidates, key=by_chance)[0]
+    best = min(candidates, key=by_chance)
+    return best[0], by_chance(best)
 
 
 def _share(cells: DifferingCells, constant: pa.Scalar) -> float | None:

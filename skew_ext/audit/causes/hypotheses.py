@@ -14,7 +14,8 @@ for the others. Three things are asked.
 - It reproduces nearly all (`NEARLY_ALL`) of the cells that it could and that no other hypothesis reproduces: so several
   causes in one feature do not hide each other. Or the case is settled without that: chance has a probability of at most
   `SETTLED`, and `MANY_VALUES` different values are reproduced, or so many that they settle it by themselves, each
-  counted once. Then cells that differ for reasons that nobody knows do not hide it either.
+  counted once. Then cells that differ for reasons that nobody knows do not hide it either. Of a constant that is to
+  be expected `CHANCE` is little enough for that.
 """
 
 from __future__ import annotations
@@ -141,7 +142,8 @@ class Trial:
         if chance > self._most_by_chance(few=bool(few)):
             return False
         nearly_all = fits.sum() >= NEARLY_ALL * (fits | (could & ~others)).sum()
-        return bool(nearly_all or (chance <= SETTLED and self._by_values(cells, fits, could)))
+        settled = chance <= (CHANCE if self.hypothesis.expected else SETTLED)
+        return bool(nearly_all or (settled and self._by_values(cells, fits, could)))
 
     def _most_by_chance(self, *, few: bool) -> float:
         """Give the largest probability of chance with which it is believed, of few cells or of more."""
@@ -159,12 +161,22 @@ class Trial:
         return _tail(int((fits & valued).sum()), int(valued.sum()), share)
 
     def _by_values(self, cells: DifferingCells, fits: Mask, could: Mask) -> bool:
-        """Say whether many values fit, and not one many times: an entity that is asked for often is one piece of it."""
+        """Say whether many values fit, and not one many times: an entity that is asked for often is one piece of it.
+
+        Few values cannot settle it among themselves. But where they fit better than by chance, the source's many values
+        can: were they served in their place, hardly any would.
+        """
         if self.hypothesis.by_chance is not None or len(_first_of_values(cells, fits)) >= MANY_VALUES:
             return True
         once = _first_of_values(cells, could & ~cells.served_null)
-        share = _dealt_anew(cells.take(once), self.hypothesis)
-        return self.hypothesis.tried * _tail(int(fits[once].sum()), len(once), share) <= SETTLED
+        some, count = cells.take(once), int(fits[once].sum())
+
+        def by_chance(share: float) -> float:
+            return self.hypothesis.tried * _tail(count, len(once), share)
+
+        dealt = by_chance(_dealt_anew(some, self.hypothesis))
+        drawn = drawn_from_source(some, self.hypothesis.fits) if SETTLED < dealt <= CHANCE else None
+        return dealt <= SETTLED or (drawn is not None and by_chance(drawn) <= SETTLED)
 
 
 def _tail(count: int, trials: int, share: float) -> float:

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from skew_ext.audit.causes.cells import nothing
-from skew_ext.audit.causes.hypotheses import MIN_CELLS, Hypothesis, evenly
+from skew_ext.audit.causes.hypotheses import MIN_CELLS, Hypothesis, drawn_from_source, evenly
 from skew_ext.audit.cells import matches
 from skew_ext.clock import duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from skew_ext.audit.causes.cells import DifferingCells, Evidence, Mask, Times, Wider
 
@@ -47,17 +47,45 @@ def _proposed(cells: DifferingCells, could: Callable[[DifferingCells], Mask]) ->
     some = cells.take(dated[evenly(len(dated), TRIED_ON)])
     if len(some) < MIN_CELLS:
         return None
-    counts = [int(_fits(some, shift).sum()) for shift in SHIFTS]
+    tried = [_fits(some, shift) for shift in SHIFTS]
+    counts = [int(fits.sum()) for fits in tried]
     best = int(np.argmax(counts))
     if counts[best] < MIN_CELLS:
         return None
-    # By chance as many cells fit as do for the next best shift; where none does for any, one more is taken for seen.
-    others = [count for place, count in enumerate(counts) if place != best]
-    chance = max(max(others) / len(some), (sum(others) + 1) / (len(others) * len(some) + 1))
     shift = SHIFTS[best]
+    chance = _by_chance(some, tried, best)
     says = f"by {'-' if shift < 0 else '+'}{duration_text(timedelta(microseconds=abs(shift)).total_seconds())}"
     fits, alone = partial(_fits, shift=shift), partial(_led_to_a_row, shift=shift)
     return Hypothesis(fits, says, could, by_chance=chance, tried=len(SHIFTS), alone=alone)
+
+
+def _by_chance(cells: DifferingCells, tried: Sequence[Mask], best: int) -> float:
+    """Give the share of cells that would fit the best of all shifts by chance.
+
+    As many as fit the next best one; where none does for any, one more is taken for seen. But values that seldom change
+    fit the shifts beside the right one too. So where just one shift fits best, it is as many as of the cells that it
+    leaves over fit another, or would, were what was served drawn from the source. There one value of one entity is one
+    piece of evidence, however often it was served.
+    """
+    others = [fits for place, fits in enumerate(tried) if place != best]
+    counts = [int(fits.sum()) for fits in others]
+    next_best = max(max(counts) / len(cells), (sum(counts) + 1) / (len(others) * len(cells) + 1))
+    drawn = drawn_from_source(cells, partial(_fits, shift=SHIFTS[best]))
+    if drawn is None or max(counts) >= tried[best].sum():
+        return next_best
+    left = ~tried[best]
+    leftover = max(int((fits & left).sum()) for fits in others) / max(int(left.sum()), 1)
+    fitting = cells.take(np.flatnonzero(tried[best]))
+    return min(next_best, float(max(drawn, leftover) ** (_pieces(fitting) / len(fitting))))
+
+
+def _pieces(cells: DifferingCells) -> int:
+    """Count the values that were served, those of each entity by themselves."""
+    evidence = cells.evidence
+    if evidence is None or evidence.wider is None:
+        return 0
+    keys = evidence.wider().keys[evidence.numbers]
+    return len(set(zip(keys.tolist(), map(repr, cells.served.to_pylist()), strict=True)))
 
 
 def _has_event(cells: DifferingCells) -> Mask:
