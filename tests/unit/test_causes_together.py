@@ -21,7 +21,7 @@ KEYS, EACH, SHIFT = 60, 60, 5
 
 
 def view(
-    shifted: int, *, seed: int = 0, hourly: bool = True, stays: int = 0, lost: bool = False
+    shifted: range, *, seed: int = 0, hourly: bool = True, stays: int = 0, lost: bool = False
 ) -> list[DifferingCells]:
     """Make cells of a view with an event in each hour, of a number and of a level from 0 to 2.
 
