@@ -48,7 +48,7 @@ LEARNED_FROM = 5000
 """Of so many cells at most a constant is learned, drawn evenly over the window; it is then tried on all."""
 MOST_CONSTANTS = 4
 """So many of each cause are learned of one feature at most."""
-_DEALS, _PAIRS = 4, 2000
+_DEALS, _PAIRS, _MANY_PAIRS = 4, 2000, 20_000
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class Trial:
             return self.hypothesis.tried * _tail(count, len(once), share)
 
         dealt = by_chance(_dealt_anew(some, self.hypothesis))
-        drawn = drawn_from_source(some, self.hypothesis.fits) if SETTLED < dealt <= CHANCE else None
+        drawn = drawn_from_source(some, self.hypothesis.fits, _MANY_PAIRS) if SETTLED < dealt <= CHANCE else None
         return dealt <= SETTLED or (drawn is not None and by_chance(drawn) <= SETTLED)
 
 
@@ -207,15 +207,19 @@ def _first_of_values(cells: DifferingCells, mask: Mask) -> Times:
     return np.array(list(first.values()), dtype=np.int64)
 
 
-def drawn_from_source(cells: DifferingCells, fits: Callable[[DifferingCells], Mask]) -> float | None:
+def drawn_from_source(
+    cells: DifferingCells, fits: Callable[[DifferingCells], Mask], pairs: int = _PAIRS
+) -> float | None:
     """Give the share of cells that would fit, were what was served drawn from the feature's values in the source.
+
+    Of so many `pairs` at least; a share below one in that many is not to be seen.
 
     None for on-demand outputs, which have none there.
     """
     evidence = cells.evidence
     if evidence is None or not len(evidence.values) or not len(cells):
         return None
-    random, fitting, rounds = np.random.default_rng(0), 0, max(_DEALS, _PAIRS // len(cells))
+    random, fitting, rounds = np.random.default_rng(0), 0, max(_DEALS, pairs // len(cells))
     for _ in range(rounds):
         drawn = random.integers(len(evidence.values), size=len(cells))
         try:
