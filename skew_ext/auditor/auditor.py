@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from skew_ext.audit.baseline_faults import baseline_fault_findings
@@ -19,25 +17,21 @@ from skew_ext.audit.findings import (
 )
 from skew_ext.audit.impact import DEFAULT_THRESHOLD, ImpactCounts, Model
 from skew_ext.audit.over_time import Stretches
-from skew_ext.audit.source_ties import tie_findings
 from skew_ext.audit.thresholds import limits_of
 from skew_ext.audit.training_weights import with_weights
 from skew_ext.audit.ttl import ttl_findings
-from skew_ext.audit.ttl_advice import ttl_advice
 from skew_ext.auditor.differing import BASELINE_PREFIX
+from skew_ext.auditor.explaining import explain, sources_of
 from skew_ext.auditor.look_back import LookBack
 from skew_ext.auditor.memory import systems_allocator
 from skew_ext.auditor.merging import Explained
-from skew_ext.auditor.verifying import Verifier
-from skew_ext.auditor.view import ViewAudit
 from skew_ext.auditor.window import WindowLog, checked_window, training_columns
 from skew_ext.baseline.duckdb_memory import bounded_duckdb
+from skew_ext.baseline.narrowed import narrowed, retrievals_at_once
 from skew_ext.baseline.plan import plan_views
-from skew_ext.baseline.source_times import EPOCH, source_times
-from skew_ext.baseline.store_faults import known_faults
 from skew_ext.clock import utc_now
 from skew_ext.engines.engine import engine_for
-from skew_ext.model import Distribution, FeatureParity, Finding, NotCompared, Parity, ViewTtl
+from skew_ext.model import Distribution, FeatureParity, Finding, NotCompared, Parity
 from skew_ext.repo import feature_service as find_service
 from skew_ext.repo import open_store
 from skew_ext.report import Report
@@ -53,9 +47,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureStore
 
-    from skew_ext.audit.parity import Judged
     from skew_ext.audit.thresholds import Given, Limits
-    from skew_ext.auditor.parts import Window
     from skew_ext.baseline.plan import ViewPlan
     from skew_ext.clock import Clock
     from skew_ext.engines.engine import Engine
@@ -153,15 +145,20 @@ class SkewAuditor:
         log = WindowLog(self._store, views, window, sample)
         impact = None if model is None else ImpactCounts(model, threshold)
         stretches = Stretches.of(window.start, window.end)
-        engine = engine_for(self._store, service, views, stretches, log)
-        with systems_allocator(), closing(engine) as passed, bounded_duckdb(self._store):
+        store = narrowed(self._store)
+        at_once = retrievals_at_once(store, views)
+        engine = engine_for(store, service, views, stretches, log)
+        with systems_allocator(), closing(engine) as passed, bounded_duckdb(store, at_once):
             passed.run(log.parts(), say)
             log.require(passed.rows, [name for counts in passed.counts for name in counts.logged])
+            self._taken(passed)
             say("explaining what differs, and distributions")
-            with ThreadPoolExecutor(1) as pool:
+            with ThreadPoolExecutor(1, thread_name_prefix="skew-beside") as pool:
                 distributions = pool.submit(_distribution, passed, views, limits, trained, compared)
-                explained = self._explain(passed, impact, LookBack(log, views))
-                ttls, ties = self._sources(passed, window)
+                # Both ask the offline store, and not every one can be asked by two threads.
+                sources = pool.submit(sources_of, store, passed, window) if at_once > 1 else None
+                explained = explain(store, passed, impact, LookBack(log, views))
+                ttls, ties = sources_of(store, passed, window) if sources is None else sources.result()
                 distribution = distributions.result()
         features = [
             (counts, name, explained.get(counts.plan.column(name), Explained()))
@@ -197,53 +194,8 @@ class SkewAuditor:
             impact=None if impact is None else impact.summary(passed.rows),
         )
 
-    def _sources(self, passed: Engine, window: Window) -> tuple[list[ViewTtl], list[Finding]]:
-        """Sum up each stored view's TTL, with the one that its source asks for; and tell where its rows are tied."""
-        end = (window.end - EPOCH) // timedelta(microseconds=1)
-        unordered, ttls, ties = known_faults(self._store).ignores_created, [], list[Finding]()
-        for counts in passed.counts:
-            if counts.ttl is None or not counts.compared:
-                continue
-            times = source_times(self._store, counts.plan, end)
-            ttls.append(counts.ttl.summary(ttl_advice(*times)))
-            ties += tie_findings(counts.plan.alias, times, unordered=unordered)
-        return ttls, ties
-
-    def _explain(self, passed: Engine, impact: ImpactCounts | None, look_back: LookBack) -> dict[str, Explained]:
-        """Explain the rows that differ, block by block; gives what was found by feature."""
-        explained: dict[str, Explained] = defaultdict(Explained)
-        verifier = Verifier(self._store)
-        for block, given in passed.blocks():
-            baseline = verifier.verified([counts.plan for counts in passed.counts], block, given)
-            rows = look_back.completed(block, baseline)
-            judged = self._explain_block(passed, rows, baseline, explained)
-            if impact is not None:
-                impact.add(rows.select(_inputs(passed, rows)), judged)
-            del block, rows, given, baseline, judged  # before the next block is read
-        passed.baseline.faults.update(verifier.faults)
-        return explained
-
-    def _explain_block(
-        self, passed: Engine, rows: pa.Table, baseline: dict[str, Any], explained: dict[str, Explained]
-    ) -> list[Judged]:
-        judged = []
-        for counts in passed.counts:
-            result = ViewAudit(self._store, counts.plan, rows, baseline).run()
-            judged += result.judged
-            for one in result.judged:
-                counts.over_time.differing(one.feature, one.cells.served_at, one.causes)
-            for parity, context in zip(result.parities, result.contexts, strict=True):
-                explained[parity.feature].parities.append(parity)
-                explained[parity.feature].contexts.append(context)
-        return judged
-
-
-def _inputs(passed: Engine, rows: pa.Table) -> list[str]:
-    """Give what a model sees of a row: the service's features, and the request data of its on-demand views."""
-    views = [counts.plan for counts in passed.counts]
-    names = [view.column(name) for view in views for name in view.features]
-    names += [name for view in views if view.on_demand for name in view.view.get_request_data_schema()]
-    return [name for name in dict.fromkeys(names) if name in rows.column_names]
+    def _taken(self, passed: Engine) -> None:
+        """Look at what the pass over the log found; for derived classes."""
 
 
 def _sample_notes(passed: Engine) -> Iterable[str]:

@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from skew_ext.audit.sample import EvenSample
-from skew_ext.auditor.ahead import ahead
+from skew_ext.auditor.ahead import ahead, made_ahead
 from skew_ext.auditor.counting import ViewCounts, asked
 from skew_ext.auditor.differing import BASELINE_PREFIX, DifferingRows
 from skew_ext.auditor.served import first_served_column
+from skew_ext.baseline.narrowed import retrievals_at_once
 from skew_ext.baseline.retrieval import Baseline, point_in_time, recompute_on_demand
 from skew_ext.log.union import union
 from skew_ext.schema import LOG_TIMESTAMP, STATUS_SUFFIX
@@ -51,19 +52,18 @@ class FirstPass:
         self._differing.close()
 
     def run(self, parts: Iterator[pa.Table], say: Callable[[str], None]) -> None:
-        """Take the log, part by part: the next one is read and retrieved while one is counted."""
-        for log, baseline in ahead(self._retrieved(parts)):
+        """Take the log, part by part: while one is counted, the next are retrieved and the one after them read."""
+        threads = retrievals_at_once(self._store, self._views)
+        for log, baseline in made_ahead(self._retrieved, ahead(parts), threads):
             say(f"retrieving and comparing: {self.rows:,} rows done")
-            self._count(log, baseline)
-            pa.default_memory_pool().release_unused()
-
-    def _retrieved(self, parts: Iterator[pa.Table]) -> Iterator[tuple[pa.Table, Baseline]]:
-        for log in parts:
-            baseline = point_in_time(self._store, self._service, self._views, log)
             for view in self._views:
                 if view.on_demand:
                     recompute_on_demand(view, self._views, log, baseline)
-            yield log, baseline
+            self._count(log, baseline)
+            pa.default_memory_pool().release_unused()
+
+    def _retrieved(self, log: pa.Table) -> tuple[pa.Table, Baseline]:
+        return log, point_in_time(self._store, self._service, self._views, log)
 
     def _count(self, log: pa.Table, baseline: Baseline) -> None:
         self.rows += log.num_rows

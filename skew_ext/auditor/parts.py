@@ -21,7 +21,7 @@ from skew_ext.log.destination import destination_from
 from skew_ext.log.parquet import ParquetDestination, service_folder
 from skew_ext.log.query import LogQuery
 from skew_ext.log.union import union
-from skew_ext.schema import LOG_DATE, LOG_TIMESTAMP, MODEL_VERSION
+from skew_ext.schema import LOG_DATE, LOG_TIMESTAMP, MODEL_VERSION, TIMESTAMP_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -83,13 +83,28 @@ def log_parts(
     rows, wanted = rows or PART_ROWS, {*columns, LOG_TIMESTAMP, MODEL_VERSION}
     destination = destination_from(settings.destination.model_dump(mode="json"))
     waiting: list[pa.Table] = []
-    for table in _tables(destination, window, wanted, rows):
+    for read in _tables(destination, window, wanted, rows):
+        table = sharing_times(read)
         waiting.append(table if window.model_version is None else _of_version(table, window.model_version))
         if sum(one.num_rows for one in waiting) >= rows:
             *full, rest = _slices(waiting, rows)
             yield from full
             waiting = [rest]
     yield from _slices(waiting, rows)
+
+
+def sharing_times(table: pa.Table) -> pa.Table:
+    """Give the table with event times that are the same for several features in memory once.
+
+    Those of a view's features nearly always are, and stand beside one another.
+    """
+    columns = {name: table[name] for name in table.column_names}
+    before = None
+    for name in (name for name in columns if name.endswith(TIMESTAMP_SUFFIX)):
+        if before is not None and columns[name].equals(before):
+            columns[name] = before
+        before = columns[name]
+    return pa.table(columns, schema=table.schema)
 
 
 def _slices(tables: list[pa.Table], rows: int) -> list[pa.Table]:

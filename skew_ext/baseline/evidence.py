@@ -109,15 +109,46 @@ class SourceRows:
             positions[here] -= 1
 
     @cached_property
-    def _ranked(self) -> tuple[Times, Indexes]:
-        """Give the distinct event times, and key and time of each row as one integer: one search does for all keys."""
-        ranks = np.unique(self.events)
-        return ranks, self.keys * np.int64(len(ranks) + 1) + np.searchsorted(ranks, self.events)
+    def _line(self) -> _Line:
+        return _Line.of(self.keys, self.events)
 
     def _search(self, keys: Indexes, times: Times, *, side: Literal["left", "right"]) -> Indexes:
-        ranks, rows = self._ranked
-        wanted = keys * np.int64(len(ranks) + 1) + np.searchsorted(ranks, times, side=side)
-        return np.asarray(np.searchsorted(rows, wanted), dtype=np.int64)
+        line = self._line
+        return np.asarray(np.searchsorted(line.rows, line.places(keys, times, side)), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """Key and time of each row as one integer, so that one search does for all keys.
+
+    Each key has `width` places. A time has its distance from the `earliest` one, or, where keys times microseconds are
+    too many for an integer, its rank among the distinct times.
+    """
+
+    rows: Indexes
+    width: int
+    earliest: int
+    latest: int
+    ranks: Times | None
+
+    @classmethod
+    def of(cls, keys: Indexes, events: Times) -> _Line:
+        earliest, latest = (int(events.min()), int(events.max())) if len(events) else (0, 0)
+        width = latest - earliest + 2
+        if (int(keys.max(initial=0)) + 2) * width < np.iinfo(np.int64).max:
+            return cls(keys * np.int64(width) + (events - earliest), width, earliest, latest, None)
+        ranks = np.unique(events)
+        return cls(keys * np.int64(len(ranks) + 1) + np.searchsorted(ranks, events), len(ranks) + 1, 0, 0, ranks)
+
+    def places(self, keys: Indexes, times: Times, side: Literal["left", "right"]) -> Indexes:
+        """Give the place of the first row of each key that is not before a time (left), or is after it (right)."""
+        if self.ranks is not None:
+            steps = np.searchsorted(self.ranks, times, side=side)
+        elif side == "left":
+            steps = np.clip(times, self.earliest, self.latest + 1) - self.earliest
+        else:
+            steps = np.clip(times, self.earliest - 1, self.latest) - (self.earliest - 1)
+        return np.asarray(keys * np.int64(self.width) + steps, dtype=np.int64)
 
 
 def fetch(  # noqa: PLR0913 - what is read of which source for whom

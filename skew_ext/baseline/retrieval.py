@@ -169,12 +169,15 @@ class _Retrieval:
     def _requested(self, wanted: dict[str, list[str]]) -> list[str] | FeatureService:
         return requested(self._service, self._views, wanted)
 
-    def _retrieve(self, requested: list[str] | FeatureService, entities: pd.DataFrame) -> pa.Table:
+    def _retrieve(
+        self, requested: list[str] | FeatureService, entities: pd.DataFrame, *, again: bool = False
+    ) -> pa.Table:
         try:
             return self._once(requested, entities.copy())
         except Exception as error:
-            if lift_duckdbs_limit(self._store, error):
-                return self._retrieve(requested, entities)
+            # Another thread may have lifted it meanwhile; with all the memory there is, a second failure is final.
+            if not again and lift_duckdbs_limit(self._store, error):
+                return self._retrieve(requested, entities, again=True)
             text = " ".join(str(error).split())
             msg = f"the offline store could not give the training baseline: {type(error).__name__}: {text}"
             raise AuditError(msg) from error

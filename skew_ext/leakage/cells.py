@@ -13,6 +13,7 @@ from feast.feature_view import DUMMY_ENTITY_ID
 
 from skew_ext.audit.cells import compare, plain
 from skew_ext.baseline.evidence import NONE, fetch
+from skew_ext.baseline.narrowed import narrowed
 from skew_ext.baseline.retrieval import point_in_time, recompute_on_demand
 from skew_ext.errors import TrainingSetError
 from skew_ext.frames import MICROSECONDS, times, without_nan
@@ -81,7 +82,7 @@ def check_cells(
     result.checked = len(rows)
     table = _table(frame, wanted, keys, rows)
     say("point-in-time retrieval")
-    baseline = point_in_time(store, wanted.service, wanted.views, table)
+    baseline = point_in_time(narrowed(store), wanted.service, wanted.views, table)
     for view in wanted.views:
         if view.on_demand:
             recompute_on_demand(view, wanted.views, table, baseline)

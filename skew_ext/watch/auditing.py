@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from feast import FeatureStore
 
-    from skew_ext.auditor.merging import Explained
     from skew_ext.clock import Clock
     from skew_ext.engines.engine import Engine
     from skew_ext.report import Report
@@ -64,7 +63,7 @@ class WindowAudit(SkewAuditor):
             )
         return report, WindowSummary(start, end, report.rows, features, self._ages), known
 
-    def _explain(self, passed: Engine, *given: Any) -> dict[str, Explained]:
+    def _taken(self, passed: Engine) -> None:
         self._rows = passed.distributions()
         self._names = [counts.plan.column(name) for counts in passed.counts for name in counts.plan.features]
         self._ages = {
@@ -72,7 +71,6 @@ class WindowAudit(SkewAuditor):
             for counts in passed.counts
             if counts.ttl is not None and counts.compared
         }
-        return super()._explain(passed, *given)
 
     def _column(self, name: str) -> pa.ChunkedArray | None:
         return self._rows[name] if name in self._rows.column_names else None
