@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from feast import FeatureStore
 
-LIMITS = {1: 500_000_000, 2: 800_000_000}
+LIMITS = {1: 500_000_000, 2: 900_000_000}
 """Bytes by the number of queries at once: retrievals of 250,000 rows of 20 features take no more time than unlimited.
 
 (Two with less than this write to temporary files, and cost a tenth more.)
