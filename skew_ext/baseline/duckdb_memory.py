@@ -6,6 +6,7 @@ store uses it, so its settings are given back afterwards, and its catalog is lef
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ LIMITS = {1: 500_000_000, 2: 900_000_000}
 (Two with less than this write to temporary files, and cost a tenth more.)
 """
 _UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_TRIES, _BETWEEN_TRIES = 100, 0.05
+"""Seconds."""
 _bounded: list[int] = []
 """The limits that are held now, by this module and not by the user."""
 
@@ -58,13 +61,23 @@ def bounded_duckdb(store: FeatureStore, queries: int = 1) -> Iterator[None]:
 
 def lift_duckdbs_limit(store: FeatureStore, error: BaseException) -> bool:
     """Lift our limit where `error` says that DuckDB could not do with it; True says that trying again may help."""
-    if "OutOfMemory" not in type(error).__name__ or _connection(store) is None or not _bounded:
+    if not _out_of_memory(error) or _connection(store) is None or not _bounded:
         return False
     from skew_ext.baseline.duckdb_threads import backend_of_this_thread  # noqa: PLC0415 - Feast's duckdb extra
 
     # Not on the connection of others: it may be in use.
-    backend_of_this_thread().con.execute("RESET memory_limit")
-    return True
+    connection = backend_of_this_thread().con
+    for _ in range(_TRIES):
+        try:
+            connection.execute("RESET memory_limit")
+        except Exception as failed:  # noqa: PERF203 - each try stands by itself
+            # Even this takes some bytes, and another query may hold them all; it fails soon, or goes on.
+            if not _out_of_memory(failed):
+                raise
+            time.sleep(_BETWEEN_TRIES)
+        else:
+            return True
+    return False
 
 
 def without_duckdbs_progress(store: FeatureStore) -> None:
@@ -123,6 +136,10 @@ def _connection_of(expression: Any) -> Any:
 
 def _duckdb_of(backend: Any) -> Any:
     return backend.con if backend.name == "duckdb" else None
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return "OutOfMemory" in type(error).__name__
 
 
 def _setting(connection: Any, name: str) -> str:
