@@ -147,13 +147,14 @@ class SkewAuditor:
         stretches = Stretches.of(window.start, window.end)
         store = narrowed(self._store)
         at_once = retrievals_at_once(store, views)
-        engine = engine_for(store, service, views, stretches, log)
-        with systems_allocator(), closing(engine) as passed, bounded_duckdb(store, at_once):
-            passed.run(log.parts(), say)
+        engine = engine_for(self._store, service, views, stretches, log)
+        with systems_allocator(), closing(engine) as passed:
+            with bounded_duckdb(store, at_once):
+                passed.run(log.parts(), say)
             log.require(passed.rows, [name for counts in passed.counts for name in counts.logged])
             self._taken(passed)
             say("explaining what differs, and distributions")
-            with ThreadPoolExecutor(1, thread_name_prefix="skew-beside") as pool:
+            with bounded_duckdb(store), ThreadPoolExecutor(1, thread_name_prefix="skew-beside") as pool:
                 distributions = pool.submit(_distribution, passed, views, limits, trained, compared)
                 # Both ask the offline store, and not every one can be asked by two threads.
                 sources = pool.submit(sources_of, store, passed, window) if at_once > 1 else None

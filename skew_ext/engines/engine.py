@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from skew_ext.auditor.first_pass import FirstPass
+from skew_ext.baseline.narrowed import narrowed
 from skew_ext.errors import SettingsError
 from skew_ext.repo import settings_of
 
@@ -82,7 +83,7 @@ def engine_for(
         msg = f"engine: spark in feature_store.yaml cannot be had: {reason}; use engine: auto"
         raise SettingsError(msg)
     if wanted == "embedded" or reason:
-        return FirstPass(store, service, views, stretches)
+        return FirstPass(narrowed(store), service, views, stretches)
     from skew_ext.engines.spark.first_pass import SparkPass  # noqa: PLC0415 - pyspark comes with an extra
 
     return SparkPass(store, service, views, stretches, log)

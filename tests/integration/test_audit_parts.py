@@ -71,6 +71,8 @@ def test_the_report_has_faults_to_find(whole: dict[str, Any]) -> None:
     causes = {feature["feature"]: feature["causes"] for feature in whole["parity"]["features"]}
     assert set(causes["stats__rating"]) >= {"rescaled", "missing_online"}
     assert set(causes["stats__trips"]) >= {"stale_online", "missing_online"}
+    # Three times the 0 of a row that the source has no more: not a default in the place of null.
+    assert causes["stats__trips"]["unexplained"] == 3
 
 
 def test_blocks_from_disk_count_what_one_block_counts(

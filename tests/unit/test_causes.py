@@ -193,6 +193,16 @@ def test_few_cells_are_enough_of_a_number_for_nothing() -> None:
         assert named(emptied) == {cause: 4}
 
 
+def test_one_row_that_was_served_often_is_one_piece_of_evidence() -> None:
+    words = ["none", "basic", "pro", "max"] * 20
+    rows = online(column(["none"] * 4 + words), column([None] * 4 + words))
+    assert named(rows) == {"default_filled": 4}
+    assert rows.evidence is not None
+    for at_event in (np.repeat(rows.evidence.at_event[:1], 4), np.full(4, -1)):  # one row; rows that are no more
+        again = replace(rows, evidence=replace(rows.evidence, at_event=at_event))
+        assert named(again) == {"unexplained": 4}
+
+
 def test_what_is_no_number_and_is_served_as_nothing() -> None:
     values = floats(40).tolist()
     lost = attribute(online(column([None] * 8 + values), column([float("nan")] * 8 + values)))

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from scipy.stats import binom
 
 from skew_ext.audit.causes.cells import nothing
-from skew_ext.audit.causes.hypotheses import Hypothesis
+from skew_ext.audit.causes.hypotheses import FEWEST_CELLS, Hypothesis
 from skew_ext.audit.cells import compare, is_null, plain
 from skew_ext.text import visible
 
@@ -41,7 +41,8 @@ def default_filled(cells: DifferingCells) -> Hypothesis | None:
         if found is not None:
             constant, by_chance = found
             one = Hypothesis(partial(fits, constant=constant), says.format(shown(constant)), which)
-            share, expected = _share(cells, constant), _stands_for_nothing(constant.as_py())
+            expected = _stands_for_nothing(constant.as_py()) and _of_rows(cells, one.fits(cells)) >= FEWEST_CELLS
+            share = _share(cells, constant)
             tried = 1 if expected else CANDIDATES
             proposals.append((by_chance, replace(one, by_chance=share, tried=tried, expected=expected)))
     return min(proposals, key=lambda one: one[0], default=(0, None))[1]
@@ -54,6 +55,18 @@ def _stands_for_nothing(constant: Any) -> bool:
     if isinstance(constant, bool) or not isinstance(constant, int | float):
         return False
     return constant in NUMBERS_FOR_NOTHING or math.isnan(constant)
+
+
+def _of_rows(cells: DifferingCells, fits: Mask) -> int:
+    """Count the rows behind some cells: a row that was served often is one piece of evidence.
+
+    A row that the source has no more is none: what was served of it may have been its value.
+    """
+    evidence = cells.evidence
+    if evidence is None:
+        return int(fits.sum())
+    rows = evidence.at_event[fits & (evidence.at_event >= 0)]
+    return len(np.unique(rows)) + int((fits & ~cells.has_event).sum())
 
 
 def shown(constant: pa.Scalar) -> str:
