@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from skew_ext.log.destination import Destination
     from skew_ext.settings import SkewSettings
 
-PART_ROWS = 250_000
-"""Rows that are held, retrieved and compared at once."""
+PART_ROWS = 170_000
+"""Rows that are retrieved and compared at once; up to five such parts are held, on their way."""
 
 
 @dataclass(frozen=True)
