@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -69,11 +69,13 @@ class DifferingRows:
         """Deal the rows that are in memory out to the buckets' files."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="skew-audit-")
-        for rows in self._here:
-            numbers = np.arange(self._spilled, self._spilled + rows.num_rows, dtype=np.uint64)
-            bucket_of = hashed(numbers) % np.uint64(BUCKETS)
-            for bucket in range(BUCKETS):
-                some: Any = rows.filter(pa.array(bucket_of == bucket))
-                feather.write_feather(some, str(Path(self._folder.name) / f"{bucket}-{self._spilled:015d}"))
-            self._spilled += rows.num_rows
+        rows = union(self._here)
+        numbers = np.arange(self._spilled, self._spilled + rows.num_rows, dtype=np.uint64)
+        bucket_of = hashed(numbers) % np.uint64(BUCKETS)
+        dealt = rows.take(pa.array(np.argsort(bucket_of, kind="stable")))
+        ends = np.cumsum(np.bincount(bucket_of.astype(np.int64), minlength=BUCKETS)).tolist()
+        for bucket, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+            file = Path(self._folder.name) / f"{bucket}-{self._spilled:015d}"
+            feather.write_feather(dealt.slice(start, end - start), str(file))
+        self._spilled += rows.num_rows
         self._here = []

@@ -22,17 +22,15 @@ def union(tables: Sequence[pa.Table]) -> pa.Table:
     """Put tables under one another; a column that a table lacks is null in its rows. No rows: the system columns."""
     if not any(table.num_rows for table in tables):
         return pa.schema(SYSTEM_FIELDS).empty_table()
-    schema = pa.schema(_field(name, tables) for name in _names(tables))
+    found: dict[str, list[tuple[pa.Field, pa.ChunkedArray]]] = {}
+    for table in tables:
+        for field, column in zip(table.schema, table.columns, strict=True):
+            found.setdefault(field.name, []).append((field, column))
+    schema = pa.schema(_field(name, *zip(*given, strict=True)) for name, given in found.items())
     return pa.concat_tables([_fit(table, schema) for table in tables])
 
 
-def _names(tables: Sequence[pa.Table]) -> list[str]:
-    return list(dict.fromkeys(name for table in tables for name in table.column_names))
-
-
-def _field(name: str, tables: Sequence[pa.Table]) -> pa.Field:
-    columns = [table[name] for table in tables if name in table.column_names]
-    fields = [table.schema.field(name) for table in tables if name in table.column_names]
+def _field(name: str, fields: Sequence[pa.Field], columns: Sequence[pa.ChunkedArray]) -> pa.Field:
     types = list(dict.fromkeys(field.type for field in fields))
     if len(types) > 1:
         types = list(dict.fromkeys(each.type for each in columns if _tells_type(each))) or types[:1]
