@@ -21,8 +21,7 @@ LIMITS = {1: 500_000_000, 2: 700_000_000}
 (With less they write to temporary files. Larger parts with a higher limit are a twentieth faster.)
 """
 _UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_TRIES, _BETWEEN_TRIES = 100, 0.05
-"""Seconds."""
+_TRIES, _SECONDS_BETWEEN = 100, 0.05
 _bounded: list[int] = []
 """The limits that are held now, by this module and not by the user."""
 
@@ -38,25 +37,36 @@ def bounded_duckdb(store: FeatureStore, queries: int = 1) -> Iterator[None]:
     if connection is None:
         yield
         return
-    limit, memory, threads = LIMITS[queries], _setting(connection, "memory_limit"), _setting(connection, "threads")
-    connection.execute(f"SET threads = {max(int(threads) - queries + 1, 1)}")
-    if _bytes(memory) > limit:
-        _bounded.append(limit)
-        connection.execute("RESET memory_limit")
-        # What is shown is rounded, so a limit that nobody had set is not set either.
-        back = (
-            "RESET memory_limit" if _setting(connection, "memory_limit") == memory else f"SET memory_limit = '{memory}'"
-        )
-        connection.execute(f"SET memory_limit = '{limit} bytes'")
-    else:
-        back = ""
+    with _fewer_threads(connection, queries - 1), _less_memory(connection, LIMITS[queries]):
+        yield
+
+
+@contextmanager
+def _fewer_threads(connection: Any, fewer: int) -> Iterator[None]:
+    threads = int(_setting(connection, "threads"))
+    connection.execute(f"SET threads = {max(threads - fewer, 1)}")
     try:
         yield
     finally:
         connection.execute(f"SET threads = {threads}")
-        if back:
-            connection.execute(back)
-            _bounded.pop()
+
+
+@contextmanager
+def _less_memory(connection: Any, limit: int) -> Iterator[None]:
+    before = _setting(connection, "memory_limit")
+    if _bytes(before) <= limit:
+        yield
+        return
+    connection.execute("RESET memory_limit")
+    # What is shown is rounded, so a limit that nobody had set is not set either.
+    own = _setting(connection, "memory_limit") != before
+    connection.execute(f"SET memory_limit = '{limit} bytes'")
+    _bounded.append(limit)
+    try:
+        yield
+    finally:
+        _bounded.pop()
+        connection.execute(f"SET memory_limit = '{before}'" if own else "RESET memory_limit")
 
 
 def lift_duckdbs_limit(store: FeatureStore, error: BaseException) -> bool:
@@ -74,7 +84,7 @@ def lift_duckdbs_limit(store: FeatureStore, error: BaseException) -> bool:
             # Even this takes some bytes, and another query may hold them all; it fails soon, or goes on.
             if not _out_of_memory(failed):
                 raise
-            time.sleep(_BETWEEN_TRIES)
+            time.sleep(_SECONDS_BETWEEN)
         else:
             return True
     return False

@@ -46,6 +46,7 @@ class NarrowDuckDB(feasts.DuckDBOfflineStore):
         filter_by_created_timestamp: bool = False,  # noqa: FBT001, FBT002
     ) -> Any:
         """Retrieve as Feast's store does."""
+        feasts._validate_lance_feature_views(feature_views)  # noqa: SLF001 - as Feast's store does
         times = pd.to_datetime(entity_df[EVENT_TIMESTAMP], utc=True)
         span = Span(times.min().to_pydatetime(), times.max().to_pydatetime())
         return get_historical_features_ibis(
