@@ -141,8 +141,9 @@ def same(of_values: DistributionRow, of_summaries: DistributionRow, *names: str)
 
 @pytest.mark.parametrize("shift", [0.0, 0.05, 0.6])
 def test_summaries_tell_what_values_tell_of_numbers(shift: float) -> None:
-    reference = numbers([*RNG.lognormal(size=5000).tolist(), None, math.nan])
-    served = numbers([*(RNG.lognormal(size=4000) + shift).tolist(), *[None] * 50])
+    random = np.random.default_rng(17)  # its own, whatever tests ran before
+    reference = numbers([*random.lognormal(size=5000).tolist(), None, math.nan])
+    served = numbers([*(random.lognormal(size=4000) + shift).tolist(), *[None] * 50])
     before = NumericSummary.reference(reference)
     exact, (row,) = distribution_row("f", reference, served), summary_rows([("f", before, before.like(served))])
     same(exact, row, "psi", "js", "mean_z", "out_of_range", "n_reference", "n_served")
@@ -150,7 +151,8 @@ def test_summaries_tell_what_values_tell_of_numbers(shift: float) -> None:
     assert row.ks is not None
     assert row.ks_error is not None
     assert exact.ks is not None
-    assert row.ks <= exact.ks <= row.ks + row.ks_error
+    rounding = 1e-12  # shares are added up in another order
+    assert row.ks - rounding <= exact.ks <= row.ks + row.ks_error + rounding
     assert row.ks_error < 0.03
     if shift > 0.1:
         assert row.wasserstein == pytest.approx(exact.wasserstein, rel=0.2)
