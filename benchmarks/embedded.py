@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write_config(folder: Path) -> None:
-    """Write the folder's feature_store.yaml."""
+def write_config(folder: Path, provider: str = "skew_ext.SkewProvider") -> None:
+    """Write the folder's feature_store.yaml. Feast's own providers pass over its `skew` section."""
     config = {
         "project": "bench",
-        "provider": "skew_ext.SkewProvider",
+        "provider": provider,
         "registry": str(folder / "registry.db"),
         "online_store": {"type": "sqlite", "path": str(folder / "online.db")},
         "offline_store": {"type": "duckdb"},

@@ -22,10 +22,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import yaml
 from feast import FeatureStore
 from transform_arithmetic import INPUTS, OUTPUTS, shared, views
 
+from benchmarks.embedded import write_config
 from skew_ext.serving.guard import TransformGuard
 from skew_ext.serving.resolution import resolve
 
@@ -36,15 +36,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
 def make_store(folder: Path, unused: int) -> FeatureStore:
     """Make a store of 200 entities with the three on-demand views, materialized into SQLite."""
-    config = {
-        "project": "bench",
-        "provider": "local",
-        "registry": str(folder / "registry.db"),
-        "online_store": {"type": "sqlite", "path": str(folder / "online.db")},
-        "offline_store": {"type": "duckdb"},
-        "entity_key_serialization_version": 3,
-    }
-    (folder / "feature_store.yaml").write_text(yaml.safe_dump(config))
+    write_config(folder, provider="local")
     store = FeatureStore(repo_path=str(folder))
     store.apply(views(folder, 200, unused))
     store.materialize(NOON - timedelta(hours=1), NOON + timedelta(hours=1))

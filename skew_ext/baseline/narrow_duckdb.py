@@ -89,6 +89,11 @@ class NarrowDuckDB(feasts.DuckDBOfflineStore):
             **_staging(config),
         )
 
+    @staticmethod
+    def retrievals_at_once(sources: Sequence[Any]) -> int:
+        """Say how many threads may read these sources at once: two, where each has a connection of its own for all."""
+        return 2 if all(is_local_parquet(source) for source in sources) else 1
+
 
 @dataclass(frozen=True)
 class Span:

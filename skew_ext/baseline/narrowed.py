@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from skew_ext.baseline.plan import ViewPlan
 
+_DUCKDB = ("feast.infra.offline_stores.duckdb", "DuckDBOfflineStore")
+
 
 def narrowed(store: FeatureStore) -> FeatureStore:
     """Give the store, and where its offline store is Feast's own DuckDB store, a twin of it that reads less.
@@ -36,12 +38,5 @@ def retrievals_at_once(store: FeatureStore, views: Sequence[ViewPlan]) -> int:
     Two where each has a connection of its own. Other stores are asked one thing at a time.
     """
     provider: Any = store._get_provider()  # noqa: SLF001 - the offline store has no public door
-    offline = getattr(provider, "offline_store", None)
-    if type(offline).__name__ != "NarrowDuckDB":
-        return 1
-    from skew_ext.baseline.narrow_duckdb import is_local_parquet  # noqa: PLC0415 - it comes with Feast's duckdb extra
-
-    return 2 if all(is_local_parquet(view.view.batch_source) for view in views if not view.on_demand) else 1
-
-
-_DUCKDB = ("feast.infra.offline_stores.duckdb", "DuckDBOfflineStore")
+    at_once = getattr(getattr(provider, "offline_store", None), "retrievals_at_once", None)
+    return 1 if at_once is None else at_once([view.view.batch_source for view in views if not view.on_demand])
