@@ -27,7 +27,14 @@ class LogError(SkewError):
 
 
 class RefusedError(LogError):
-    """The log's destination will never take these rows as they are; the message says why."""
+    """The log's destination will never take these rows as they are; the message says why. Nothing of them was stored.
+
+    `whole`: it is no single row that it refuses.
+    """
+
+    def __init__(self, message: str, *, whole: bool = False) -> None:
+        super().__init__(message)
+        self.whole = whole
 
 
 class AuditError(SkewError):

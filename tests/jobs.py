@@ -104,8 +104,9 @@ def serve_and_fork(repo: str, children: str) -> None:
 def serve_interrupted(repo: str, rounds: str) -> None:
     """Log while a timer's handler raises, at moments that nobody chose."""
     again, chance = _Again(repo), random.Random(7)  # noqa: S311
-    writer, payload = again.capture._opening.writer, again.capture._encode(again.lookup, again.response)
+    writer = again.capture._opening.writer
     assert writer is not None
+    payload = again.capture._encode(again.lookup, again.response, writer)
 
     def interrupt(*_: object) -> None:
         raise Interruption
@@ -173,3 +174,20 @@ def ship_to_a_full_disk(repo: str) -> None:
     shipper = Shipper(Path(repo) / "data/skew/spool")
     threading.Timer(2.0, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))).start()
     shipper.run()
+
+
+def serve_under_a_used_number(repo: str, lookups: str) -> None:
+    """Log, fork twice, and let the grandchild log under the number that this process has, which may be used again."""
+    again, number = _Again(repo), os.getpid()
+    for _ in range(int(lookups) // 2):
+        again.log()
+    child = os.fork()
+    if child == 0:
+        if os.fork() == 0:
+            os.getpid = lambda: number
+            for _ in range(int(lookups) - int(lookups) // 2 + 1):
+                again.log()
+            os._exit(0)
+        os.wait()
+        os._exit(0)
+    os.wait()

@@ -6,7 +6,9 @@ itself instead of doubling its rows.
 
 from __future__ import annotations
 
+import logging
 import os
+import secrets
 import urllib.parse
 from collections import defaultdict
 from contextlib import suppress
@@ -23,6 +25,7 @@ from skew_ext.log.union import union
 from skew_ext.schema import LOG_DATE, LOG_TIMESTAMP, REQUEST_ID
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date, datetime
     from pathlib import Path
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from skew_ext.log.upkeep import Upkeep
     from skew_ext.schema import LogSchema
 
+logger = logging.getLogger("skew_ext.log")
 _ATTEMPTS = 5
 NO_SERVICE = "_by_reference"
 """The folder of lookups that were made by a list of references, not by a feature service."""
@@ -60,12 +64,53 @@ class ParquetDestination:
             Parquet has no form for one of its values.
         """
         folder = service_folder(self.path, schema.feature_service)
-        for date in pc.unique(table[LOG_DATE]).to_pylist():
-            rows = table.filter(pc.equal(table[LOG_DATE], date))
-            try:
-                self._write_file(rows, folder / f"{LOG_DATE}={date.isoformat()}", batch)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise RefusedError(" ".join(str(error).split())) from None
+        days = {
+            folder / f"{LOG_DATE}={date.isoformat()}": table.filter(pc.equal(table[LOG_DATE], date))
+            for date in pc.unique(table[LOG_DATE]).to_pylist()
+        }
+        try:
+            self._write_days(days, batch)
+        except OSError as error:
+            self._undo(days, batch)
+            if not self._takes(table.nbytes):
+                raise
+            logger.warning("%d rows of %r cannot be stored, though others can: %s", table.num_rows, folder.name, error)
+            try:  # what they failed by may have passed meanwhile
+                self._write_days(days, batch)
+            except OSError as again:
+                self._undo(days, batch)
+                raise RefusedError(str(again), whole=True) from None
+
+    def _write_days(self, days: Mapping[Path, pa.Table], batch: str) -> None:
+        try:
+            for day, rows in days.items():
+                self._write_file(rows, day, batch)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            self._undo(days, batch)
+            raise RefusedError(" ".join(str(error).split())) from None
+
+    @staticmethod
+    def _undo(days: Mapping[Path, pa.Table], batch: str) -> None:
+        """Delete what was stored of a batch: what fails or is refused is stored in full another time, or set aside."""
+        for day in days:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                (day / f"{batch}.parquet").unlink()
+
+    def _takes(self, size: int) -> bool:
+        """Return whether the log's folder takes another file of about this size now."""
+        trial = self.path / f".trial-{secrets.token_hex(8)}"
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with trial.open("wb") as file:
+                file.write(bytes(size))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            return False
+        finally:
+            with suppress(OSError):
+                trial.unlink()
+        return True
 
     def read(self, query: LogQuery) -> pa.Table:
         """Give the rows that fit; columns that a file's schema does not have are null in its rows."""

@@ -83,7 +83,6 @@ class Capture:
         self._guard = guard
         self._opening = Opening(settings)
         self._plans: dict[Any, Plan] = {}
-        self._kept: set[str] = set()
         self._constants: dict[tuple[str, ...], bytes] = {}
 
     def record(self, lookup: Lookup, response: OnlineResponse) -> None:
@@ -91,12 +90,13 @@ class Capture:
         writer: SpoolWriter | None = None
         try:
             writer = self._opening.writer
-            if writer is None or writer.process != os.getpid():
+            # A number alone is no proof: after two forks, a process may have that of the one that opened it.
+            if writer is None or writer.left or writer.process != os.getpid():
                 writer = self._opening.open(lookup.project)
             if writer is None:
                 self._opening.lost(lookup.rows)
             else:
-                writer.append(self._encode(lookup, response), lookup.rows)
+                writer.append(self._encode(lookup, response, writer), lookup.rows)
         except Exception as error:  # noqa: BLE001 - nothing that logging does may fail a lookup
             self._failed(writer, lookup, error)
 
@@ -134,12 +134,11 @@ class Capture:
         good_until = time.monotonic() + _ASK_AGAIN_SECONDS
         return Plan(schema, schema.hash.encode(), json.dumps(constants).encode(), good_until)
 
-    def _encode(self, lookup: Lookup, response: OnlineResponse) -> bytes:
+    def _encode(self, lookup: Lookup, response: OnlineResponse, writer: SpoolWriter) -> bytes:
         plan = lookup.plan or self.plan(lookup)
         schema = plan.schema
-        if schema.hash not in self._kept:
-            self._opening.spool.put_schema(schema.hash, schema.text)
-            self._kept.add(schema.hash)
+        if schema.hash not in writer.schemas:
+            writer.keep_schema(schema.hash, schema.text)
         context, now = current(), time.time_ns()
         request_id = context.request_id or new_request_id(now)
         now //= 1000

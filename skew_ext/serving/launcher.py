@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from skew_ext.serving.spool import FileLock
+from skew_ext.serving.file_lock import FileLock, is_held
 
 if TYPE_CHECKING:
     from skew_ext.serving.spool import SpoolDirectory
@@ -34,7 +34,7 @@ class ShipperLauncher:
 
     def __call__(self) -> None:
         """Start a shipper unless one is at work; at most one every few seconds, should each die at once."""
-        if time.monotonic() >= self._next:
+        if time.monotonic() >= self._next and not is_held(self._spool.shipper_lock):
             self._next = time.monotonic() + _PAUSE_SECONDS
             ensure_shipper(self._spool)
 

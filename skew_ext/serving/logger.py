@@ -144,17 +144,21 @@ class ServingLogger:
         writer: SpoolWriter | None = None
         try:
             writer = self._opening.writer
-            if writer is None or writer.process != os.getpid():
+            if writer is None or writer.left or writer.process != os.getpid():
                 writer = self._opening.open(self._project)
             if writer is None:
                 self._opening.lost(1)
             else:
-                writer.append(self._record(name, make(), own_id=not given), 1)
+                row = make()
+                schema = self._schema(row)
+                if schema.hash not in writer.schemas:
+                    writer.keep_schema(schema.hash, schema.text)
+                writer.append(self._record(name, row, schema, own_id=not given), 1)
         except Exception as error:  # noqa: BLE001 - nothing that logging does may reach the caller
             self._failed(writer, error)
         return name
 
-    def _record(self, request_id: str, row: LoggedRow, *, own_id: bool) -> bytes:
+    def _record(self, request_id: str, row: LoggedRow, schema: LogSchema, *, own_id: bool) -> bytes:
         context, settings = current(), self._settings
         constants = (
             context.model_name or settings.model_name,
@@ -164,7 +168,7 @@ class ServingLogger:
         )
         return encode_record(
             served_at=_now(),
-            schema=self._schema(row).hash.encode(),
+            schema=schema.hash.encode(),
             request_id=request_id.encode(errors="backslashreplace"),
             constants=json.dumps(constants).encode(),
             request=b"",
@@ -174,15 +178,13 @@ class ServingLogger:
         )
 
     def _schema(self, row: LoggedRow) -> LogSchema:
-        """Give the schema of these names and types: made once, and kept in the spool before its first row."""
+        """Return the schema of these names and types, made once."""
         schema = self._schemas.get(row.shape)
         if schema is None:
             if len(self._schemas) >= MOST_SCHEMAS:
                 msg = f"names or types that differ from call to call, beyond {MOST_SCHEMAS} sets of them"
                 raise UnloggableRowError(msg)
-            schema = row.schema(self._project)
-            self._opening.spool.put_schema(schema.hash, schema.text)
-            self._schemas[row.shape] = schema
+            schema = self._schemas[row.shape] = row.schema(self._project)
         return schema
 
     def _observed(self, at: Any) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from skew_ext.errors import SpoolError
 from skew_ext.serving.losses import Losses
 from skew_ext.serving.spool import SpoolDirectory
-from skew_ext.serving.writer import SpoolWriter, writer_for
+from skew_ext.serving.surroundings import fingerprint_of
+from skew_ext.serving.writer import SpoolWriter, uncounted_of, writer_for
 
 if TYPE_CHECKING:
     from skew_ext.settings import SkewSettings
@@ -23,7 +23,8 @@ _SHIPPING = {"destination", "flush_seconds", "sample_rate", "spool_max_hours"}
 def make_spool(settings: SkewSettings, project: str) -> SpoolDirectory:
     """Make the spool of a project, or take the one that is there; SpoolError or OSError if that cannot be."""
     spool = SpoolDirectory(settings.spool)
-    spool.create(project, settings.model_dump(mode="json", include=_SHIPPING))
+    shipping = settings.model_dump(mode="json", include=_SHIPPING)
+    spool.create(project, {**shipping, "surroundings": fingerprint_of(shipping["destination"])})
     return spool
 
 
@@ -37,23 +38,20 @@ class Opening:
         self.spool = SpoolDirectory(settings.spool)
         self._settings = settings
         self._losses = Losses(str(settings.spool))
+        self._uncounted = uncounted_of(self.spool)
         self.writer: SpoolWriter | None = None
-        self._process = 0
-        self._lost = 0
-        self._lock = threading.Lock()
         self._retry_at = 0.0
+        self._process = 0
 
     def lost(self, rows: int) -> None:
         """Count rows that no writer is there to count."""
-        with self._lock:
-            self._lost += rows
+        self._uncounted.add("spool_unavailable", rows)
         self._losses.lost("spool_unavailable", rows)
 
     def open(self, project: str) -> SpoolWriter | None:
         """Give this process's writer, and keep it in `writer`; None while there can be none."""
-        if self._process != os.getpid():  # a child does not count its parent's losses, nor wait for its threads
-            self._process, self._lost, self._retry_at = os.getpid(), 0, 0.0
-            self._lock = threading.Lock()
+        if self._process != os.getpid():
+            self._process, self._retry_at = os.getpid(), 0.0
         if time.monotonic() < self._retry_at:
             return None
         settings = self._settings
@@ -68,14 +66,10 @@ class Opening:
         except (OSError, SpoolError) as error:
             self._retry_at = time.monotonic() + RETRY_SECONDS
             self._losses.lost("spool_unavailable", 0, str(error))
+            self._uncounted.save(project)
             return None
-        self._count_lost(writer)
+        for reason, rows in self._uncounted.take().items():
+            writer.count_dropped(reason, rows)
+        self._losses.kept(quiet=0)
         self.writer = writer
         return writer
-
-    def _count_lost(self, writer: SpoolWriter) -> None:
-        with self._lock:
-            lost, self._lost = self._lost, 0
-        if lost:
-            writer.count_dropped("spool_unavailable", lost)
-        self._losses.kept(quiet=0)

@@ -1,9 +1,9 @@
 """The bytes of one logged lookup: a frame in a segment, and the record inside it.
 
-Frame (little endian, padded to 8 bytes): length u32, CRC32C u32, sequence u64, rows u32, zero u32, payload.
+Frame (little endian, padded to 8 bytes): length u32, CRC32C u32, sequence u64, rows u32, key u32, payload.
 The length and the CRC are written last: a frame whose length is zero is not there yet, and one whose CRC does not fit
 is not there yet or damaged, so a reader never takes half of one, also when the writer is killed between two bytes. The
-CRC covers what follows it: sequence, rows and payload.
+CRC covers what follows it: sequence, rows, key and payload. The key is the segment's, drawn by chance.
 
 Record: served_at and logged_at i64 (microseconds since 1970, UTC), whether the request id was made here u32, the
 lengths of five parts u32 each, and the parts: schema hash, request id, constants (JSON), Feast's
@@ -26,7 +26,6 @@ _COVERED = struct.Struct("<QII")
 _LAST = struct.Struct("<II")
 _HEAD = struct.Struct("<qqIIIIII")
 ALIGNMENT = 8
-_NEAR = 1 << 40
 
 
 class Record(NamedTuple):
@@ -94,11 +93,12 @@ def encode_record(  # noqa: PLR0913 - one argument for each part, since the call
 
 
 class Frame(NamedTuple):
-    """A frame found in a segment: where it ends, its sequence, its entity rows, its payload (None: damaged)."""
+    """A frame found in a segment: where it ends, its sequence, entity rows and key, its payload (None: damaged)."""
 
     end: int
     sequence: int
     rows: int
+    key: int
     payload: bytes | None
 
 
@@ -107,9 +107,11 @@ def framed_size(payload_size: int) -> int:
     return (FRAME.size + payload_size + ALIGNMENT - 1) & -ALIGNMENT
 
 
-def write_frame(segment: mmap, position: int, sequence: int, rows: int, payload: bytes) -> None:
+def write_frame(  # noqa: PLR0913 - the caller's thread pays for each indirection
+    segment: mmap, position: int, sequence: int, rows: int, payload: bytes, key: int = 0
+) -> None:
     """Put a frame at `position`, its length and checksum last."""
-    covered = _COVERED.pack(sequence, rows, 0) + payload
+    covered = _COVERED.pack(sequence, rows, key) + payload
     start = position + _LAST.size
     segment[start : start + len(covered)] = covered
     _LAST.pack_into(segment, position, len(payload), crc_of(covered))
@@ -120,28 +122,18 @@ def has_frame(segment: mmap, position: int) -> bool:
     return bool(_LENGTH.unpack_from(segment, position)[0])
 
 
-def read_frame(segment: bytes | mmap, position: int) -> Frame | None:
-    """Read the frame at `position`; None where there is none yet, or where the segment ends."""
+def read_frame(segment: bytes | mmap, position: int, key: int | None = 0) -> Frame | None:
+    """Return the frame at `position`; None where there is none yet, or where the segment ends.
+
+    One of another key than `key` is damaged; None takes any.
+    """
     if position + FRAME.size > len(segment):
         return None
-    length, crc, sequence, rows, _ = FRAME.unpack_from(segment, position)
+    length, crc, sequence, rows, found = FRAME.unpack_from(segment, position)
     if length == 0:
         return None
     end = position + ((FRAME.size + length + ALIGNMENT - 1) & -ALIGNMENT)
-    if end > len(segment):
-        return Frame(len(segment), sequence, rows, None)
+    if end > len(segment) or (found != key and key is not None):
+        return Frame(len(segment), sequence, rows, found, None)
     covered = segment[position + _LAST.size : position + FRAME.size + length]
-    return Frame(end, sequence, rows, covered[_COVERED.size :] if crc_of(covered) == crc else None)
-
-
-def next_frame(segment: bytes | mmap, position: int) -> int:
-    """Give where the first intact frame behind a damaged one starts; the segment's end if there is none."""
-    _, _, damaged, _, _ = FRAME.unpack_from(segment, position)
-    for place in range(position + ALIGNMENT, len(segment) - FRAME.size, ALIGNMENT):
-        length, _, sequence, rows, zero = FRAME.unpack_from(segment, place)
-        # Most places are no frame, and can be told so without a checksum over what they say is theirs.
-        if 0 < length <= len(segment) - place and zero == 0 and rows and abs(sequence - damaged) < _NEAR:
-            frame = read_frame(segment, place)
-            if frame is not None and frame.payload is not None:
-                return place
-    return len(segment)
+    return Frame(end, sequence, rows, found, covered[_COVERED.size :] if crc_of(covered) == crc else None)

@@ -12,15 +12,19 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from skew_ext.serving.spool import SEALED_AT, SEGMENT_MAGIC, SEGMENT_SUFFIX, SpoolDirectory
+from skew_ext.serving.segment_file import SEALED_AT, segment_name, write_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from skew_ext.serving.spool import SpoolDirectory
+
 PATIENCE_SECONDS = 0.2
 """The longest that a lookup waits for a segment that should be there, once; until one is made, later lookups drop."""
 RETRY_SECONDS = 0.1
+TEND_SECONDS = 1.0
+"""How often the thread looks after what its writer has around it, when no segment is asked for."""
 _GLANCE_SECONDS = 0.0005
 _MADV_POPULATE_WRITE = 23  # Linux 5.14, from asm-generic/mman-common.h
 
@@ -31,6 +35,8 @@ class Segment:
 
     path: Path
     map: mmap.mmap
+    key: int
+    """What stands in each of its frames."""
 
     def seal(self) -> None:
         """Say that nothing more will be appended, and let go of the mapping; harmless if that was said before."""
@@ -62,8 +68,9 @@ class Segment:
         libc.madvise(ctypes.c_void_p(ctypes.addressof(first)), ctypes.c_size_t(len(self.map)), _MADV_POPULATE_WRITE)
 
 
-def preallocated(path: Path, size: int) -> Segment:
-    """Make a segment's file and map it; OSError if the disk cannot take it."""
+def preallocated(folder: Path, number: int, size: int) -> Segment:
+    """Make the file of a writer's segment and map it; OSError if the disk cannot take it."""
+    path = folder / segment_name(number)
     # Blocks are allocated now: a full disk is an error here, not a SIGBUS at some later store into the mapping.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -74,20 +81,20 @@ def preallocated(path: Path, size: int) -> Segment:
         raise
     finally:
         os.close(descriptor)
-    mapped[: len(SEGMENT_MAGIC)] = SEGMENT_MAGIC
-    return Segment(path, mapped)
+    return Segment(path, mapped, write_header(mapped, number, path.parent.name))
 
 
 class SegmentSupply:
     """Keeps one segment ahead of a writer, within the bound of the whole spool.
 
-    The thread is a daemon: it never keeps a process from ending. `tend` is called on it now and then, as long as there
-    is traffic. Nothing here is locked: each attribute is set in one step, `spare` to a segment by the thread alone and
-    to None by the writer alone. A lock could be left held by a signal's handler that raises.
+    The thread is a daemon: it never keeps a process from ending. `tend` is called on it every second, and after each
+    segment that was made or could not be. Nothing here is locked: each attribute is set in one step, `spare` to a
+    segment by the thread alone and to None by the writer alone. A lock could be left held by a signal's handler that
+    raises.
     """
 
     def __init__(
-        self, spool: SpoolDirectory, folder: Path, size: int, max_bytes: int, tend: Callable[[], None] | None
+        self, spool: SpoolDirectory, folder: Path, size: int, max_bytes: int, tend: Callable[[], None]
     ) -> None:
         self._spool = spool
         self._folder = folder
@@ -157,10 +164,9 @@ class SegmentSupply:
             self._unpopulated.populate()
             self._unpopulated = None
         while not self._stopped:
-            if self._tend is not None:
+            with contextlib.suppress(OSError):  # a disk that stalls or is full: looked at again in a second
                 self._tend()
-            self._bell.acquire()
-            if self.spare is None and not self._stopped:
+            if self._bell.acquire(timeout=TEND_SECONDS) and self.spare is None and not self._stopped:
                 made = self._make()
                 if isinstance(made, Segment):
                     made.populate()
@@ -180,6 +186,6 @@ class SegmentSupply:
             if self._spool.count_segments() >= self._most:
                 return "spool_full"
             self._number += 1
-            return preallocated(self._folder / f"{self._number:08d}{SEGMENT_SUFFIX}", self._size)
+            return preallocated(self._folder, self._number, self._size)
         except OSError:
             return "spool_unavailable"

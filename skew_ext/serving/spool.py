@@ -8,31 +8,39 @@ Layout, every folder 0700 and every file 0600:
     writers/<writer>/state     counters, memory-mapped: what was accepted, and what was dropped and why
     writers/<writer>/N.seg     segments, preallocated and memory-mapped: the pages outlive a kill -9
     dead_letters/<record>      what could not be decoded or stored, with its reason
+    set_aside/<writer>         what was left in the folder of a writer that is shipped, and is no file of ours
+    losses                     counts of rows that were lost while no writer was there to count them
     ledger.json                the shipper's: how far each writer is shipped, and what became of the rows
     shipper.lock               held by the one shipper
 
-Invariants: a writer only appends; only the shipper deletes, and only what its ledger has as stored.
+Invariants: a writer only appends; only the shipper deletes, and only what its ledger has as stored. What has another
+name or kind than these is left alone. No link in here is followed.
 """
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
+import hashlib
 import json
 import os
+import re
 import secrets
-import threading
+import stat
 from pathlib import Path
 from typing import Any
 
 from skew_ext.errors import SpoolError, nearest
+from skew_ext.serving.files import read_regular, write_atomically
+from skew_ext.serving.segment_file import segments
+from skew_ext.serving.uncounted import make_losses
 
 FORMAT = "skew_ext spool"
 VERSION = 1
-SEGMENT_MAGIC = b"SKEWSEG1"
-SEGMENT_HEADER = 64
-"""Bytes before the first frame: magic, then one byte that the writer sets when it will append no more."""
-SEALED_AT = 8
-SEGMENT_SUFFIX = ".seg"
+HASH_DIGITS = 16
+"""How many hex digits of SHA-256 a schema is known by."""
+_SCHEMA = re.compile(rf"[0-9a-f]{{{HASH_DIGITS}}}", re.ASCII)
+_WRITER = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class SpoolDirectory:
@@ -77,6 +85,16 @@ class SpoolDirectory:
         return self.path / "retry"
 
     @property
+    def losses(self) -> Path:
+        """The file that counts rows which were lost while no writer was there to count them."""
+        return self.path / "losses"
+
+    @property
+    def set_aside(self) -> Path:
+        """The folder of what was found in writers' folders and is not ours."""
+        return self.path / "set_aside"
+
+    @property
     def dead_letters(self) -> Path:
         """The folder of records that could not be decoded or stored, each with its reason."""
         return self.path / "dead_letters"
@@ -89,12 +107,16 @@ class SpoolDirectory:
         SpoolError
             The folder holds something else, another version, or another project's spool.
         """
-        if self._is_foreign():
+        if self._is_foreign(project):
             msg = f"{self.path} is not a spool of skew_ext and is not empty: set skew.spool to a folder of its own"
             raise SpoolError(msg)
         for folder in (self.path, self.schemas, self.writers):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        present = self.check(project) if self.marker.exists() else {}
+        if not self.marker.exists() and self._is_mine():
+            self.path.chmod(0o700)  # made by hand, and empty: it may have been made with any umask
+        present = {} if not self.marker.exists() or self._is_recoverable(project) else self.check(project)
+        self._check_place()
+        make_losses(self.losses)
         # The id tells this spool's batches from those of others at the same destination.
         identity = present.get("id") or secrets.token_hex(4)
         wanted = {"format": FORMAT, "version": VERSION, "id": identity, "project": project, "shipping": shipping}
@@ -104,6 +126,7 @@ class SpoolDirectory:
     def check(self, project: str | None = None) -> dict[str, Any]:
         """Give the marker of an existing spool, checked; the same errors as `create`, and one if there is none."""
         marker = self.read_marker()
+        self._check_place()
         if marker.get("format") != FORMAT:
             msg = f"{self.path} is not a spool of skew_ext: name the folder that skew.spool names"
             raise SpoolError(msg)
@@ -125,7 +148,7 @@ class SpoolDirectory:
     def read_marker(self) -> dict[str, Any]:
         """Give spool.json as it is."""
         try:
-            marker = json.loads(self.marker.read_text(encoding="utf-8"))
+            marker = json.loads(read_regular(self.marker))
         except FileNotFoundError:
             msg = f"no spool at {self.path}: nothing was logged there yet, or skew.spool names another folder"
             raise SpoolError(msg) from None
@@ -138,102 +161,98 @@ class SpoolDirectory:
         return marker
 
     def writer_folders(self) -> list[Path]:
-        """Give the folders of all writers that have something here, oldest first."""
-        if not self.writers.is_dir():
+        """Return the folders of all writers that have something here, oldest first: real folders of the right name.
+
+        Raises
+        ------
+        OSError
+            They are there and cannot be listed.
+        """
+        try:
+            with os.scandir(self.writers) as entries:
+                return sorted(
+                    self.writers / one.name
+                    for one in entries
+                    if is_writer_name(one.name) and one.is_dir(follow_symlinks=False)
+                )
+        except FileNotFoundError:
             return []
-        return sorted(folder for folder in self.writers.iterdir() if folder.is_dir() and folder.name[0] != ".")
+
+    def aside(self, writer: str) -> Path:
+        """Return the folder that a writer's is while it is being made."""
+        return self.writers / f".{writer}"
+
+    def abandoned_asides(self) -> list[Path]:
+        """Return the folders of writers that may have died while they were made."""
+        return [path for path in self.writers.glob(".*") if is_writer_name(path.name[1:]) and not path.is_symlink()]
 
     def count_segments(self) -> int:
         """Count the segments of all writers."""
         return sum(len(segments(folder)) for folder in self.writer_folders())
 
     def put_schema(self, schema_hash: str, text: str) -> None:
-        """Keep a schema under its hash; the same hash always has the same text."""
-        target = self.schemas / f"{schema_hash}.json"
-        if not target.exists():
-            write_atomically(target, text)
+        """Keep a schema under its hash; the same hash always has the same text. A damaged one is written anew."""
+        with contextlib.suppress(SpoolError):
+            if self.get_schema(schema_hash) == text:
+                return
+        self.schemas.mkdir(mode=0o700, exist_ok=True)
+        write_atomically(self.schemas / f"{schema_hash}.json", text)
+
+    def has_schema(self, schema_hash: str) -> bool:
+        """Return whether there is something under the name of a schema, without reading it."""
+        return (self.schemas / f"{schema_hash}.json").exists()
 
     def get_schema(self, schema_hash: str) -> str:
-        """Give the text of a schema; SpoolError if it is not here."""
+        """Return the text of a schema; SpoolError if it is not here, or is not what its hash says."""
+        if not _SCHEMA.fullmatch(schema_hash):
+            msg = f"{schema_hash[:40]!r} is not the hash of a schema: the record that names it is damaged"
+            raise SpoolError(msg)
         try:
-            return (self.schemas / f"{schema_hash}.json").read_text(encoding="utf-8")
+            text = read_regular(self.schemas / f"{schema_hash}.json")
         except OSError as error:
             msg = f"schema {schema_hash} is missing from {self.schemas} ({error}): its lookups cannot be decoded"
             raise SpoolError(msg) from None
+        if hashlib.sha256(text).hexdigest()[:HASH_DIGITS] != schema_hash:
+            msg = f"schema {schema_hash} in {self.schemas} is damaged: its lookups cannot be decoded"
+            raise SpoolError(msg)
+        return text.decode()
 
-    def _is_foreign(self) -> bool:
+    def _check_place(self) -> None:
+        """Raise SpoolError where others could put into the spool what a shipper then takes for its own."""
+        if not self._is_mine():
+            msg = (
+                f"{self.path} belongs to user {self.path.stat().st_uid}, and this process runs as user "
+                f"{os.geteuid()}: run it as the spool's owner, or give it a spool of its own in skew.spool"
+            )
+            raise SpoolError(msg)
+        if self.path.stat().st_mode & _WRITABLE_BY_OTHERS:
+            msg = f"{self.path} can be written by other users, who could change the log: run chmod go-w on it"
+            raise SpoolError(msg)
+
+    def _is_mine(self) -> bool:
+        return self.path.stat().st_uid == os.geteuid()
+
+    def _is_foreign(self, project: str) -> bool:
         if self.marker.exists() or not self.path.exists():
             return False
         # Another process may be making the same spool just now: its folders come before its marker.
-        ours, passing = (self.schemas.name, self.writers.name), f".{self.marker.name}."
+        ours, passing = (self.schemas.name, self.writers.name, self.losses.name), f".{self.marker.name}."
         others = any(path.name not in ours and not path.name.startswith(passing) for path in self.path.iterdir())
-        return others and not self.marker.exists()  # asked again: the other may have just finished
+        # Asked again: the other may have just finished.
+        return others and not self.marker.exists() and not self._is_recoverable(project)
 
-
-def segments(folder: Path) -> list[Path]:
-    """Give a writer's segments, oldest first."""
-    try:
-        return sorted(path for path in folder.iterdir() if path.suffix == SEGMENT_SUFFIX)
-    except FileNotFoundError:  # the shipper has deleted it, all of it being stored
-        return []
-
-
-def segment_number(path: Path) -> int:
-    """Give the number that a segment's name carries."""
-    return int(path.stem)
-
-
-def write_atomically(target: Path, text: str) -> None:
-    """Write a small file so that a reader sees the old text or the new, also after a crash."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(target)
-
-
-class FileLock:
-    """An flock on a file: released by the kernel when its holder dies, however it dies.
-
-    A holder can hand it to a child: `inherited` is the descriptor that the child got it as.
-    """
-
-    def __init__(self, path: Path, inherited: int | None = None) -> None:
-        self._path = path
-        self._descriptor = inherited
-
-    @property
-    def descriptor(self) -> int:
-        """The descriptor that holds the lock; -1 where it is not held."""
-        return -1 if self._descriptor is None else self._descriptor
-
-    def acquire(self) -> bool:
-        """Take the lock if it is free; say whether it is held now."""
-        if self._descriptor is not None:
-            return True
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
+    def _is_recoverable(self, project: str) -> bool:
+        """Return whether the marker is gone or damaged, and the schemas say that this is the project's spool."""
+        with contextlib.suppress(SpoolError):
+            self.read_marker()
             return False
-        self._descriptor = descriptor
-        return True
-
-    def release(self) -> None:
-        """Give the lock back; harmless if it is not held."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        projects = set()
+        for path in self.schemas.glob("*.json"):
+            with contextlib.suppress(SpoolError, ValueError, KeyError, TypeError):
+                projects.add(json.loads(self.get_schema(path.stem))["project"])
+        return projects == {project} and self.writers.is_dir()
 
 
-def is_held(path: Path) -> bool:
-    """Say whether a living process holds the lock file at `path`."""
-    if not path.exists():
-        return False
-    lock = FileLock(path)
-    free = lock.acquire()
-    lock.release()
-    return not free
+def is_writer_name(name: str) -> bool:
+    """Return whether a name is one that a writer's folder has."""
+    return _WRITER.fullmatch(name) is not None

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
 
 from skew_ext.serving.context import new_request_id
-from skew_ext.serving.counters import ACCEPTED, APPENDED, PLACES, Counters
+from skew_ext.serving.counters import ACCEPTED, APPENDED, DROP_REASONS, PLACES, Counters
+from skew_ext.serving.file_lock import FileLock
+from skew_ext.serving.files import identity_at
 from skew_ext.serving.launcher import ShipperLauncher
 from skew_ext.serving.losses import Losses
 from skew_ext.serving.record import framed_size, has_frame, write_frame
+from skew_ext.serving.segment_file import SEGMENT_HEADER
 from skew_ext.serving.segments import Segment, SegmentSupply
-from skew_ext.serving.spool import SEGMENT_HEADER, FileLock, SpoolDirectory
+from skew_ext.serving.spool import SpoolDirectory
+from skew_ext.serving.uncounted import Uncounted
 
 CLOSING_SECONDS = 1.0
 """The longest that the end of a process waits for an append."""
@@ -26,35 +31,52 @@ class SpoolWriter:
     `append` copies the record into mapped memory under a lock that is held for that copy only: files are made by
     another thread. What cannot be kept is counted under its reason.
 
+    `left` is set once the writer is of no more use, since the process was forked or its folder is gone: what asks for a
+    writer then has to open another one.
+
     A signal's handler may raise at any call in here. So each step leaves a state that the next lookup can go on from:
     assignments that belong together are one statement, and what may have been missed is done again.
+
+    Raises
+    ------
+    OSError
+        The spool cannot take another writer. Nothing of it is left.
     """
 
     def __init__(
-        self, spool: SpoolDirectory, segment_bytes: int, max_bytes: int, *, start_shipper: bool = False
+        self,
+        spool: SpoolDirectory,
+        segment_bytes: int,
+        max_bytes: int,
+        *,
+        start_shipper: bool = False,
+        uncounted: Uncounted | None = None,
     ) -> None:
         self.identity = new_request_id().replace("-", "")
         self.process = os.getpid()
+        self.left = False
+        self.schemas: dict[str, str] = {}
+        """The schemas of what was appended: they are kept in the spool for as long as the writer lives."""
+        self._spool = spool
         self._segment_bytes = segment_bytes
-        folder = spool.writers / self.identity
-        # Made aside and locked before it gets its name: a folder that the shipper sees unlocked is a dead writer's.
-        aside = spool.writers / f".{self.identity}"
-        aside.mkdir(mode=0o700)
-        self._alive = FileLock(aside / "lock")
-        self._alive.acquire()
-        self._counts = Counters(aside / "state").slots
-        aside.rename(folder)
+        self._folder = spool.writers / self.identity
+        self._alive, self._counters = _registered(spool, self._folder)
+        self._counts = self._counters.slots
+        self._place = identity_at(self._folder)
         self._launcher = ShipperLauncher(spool) if start_shipper else None
-        self._supply = SegmentSupply(spool, folder, segment_bytes, max_bytes, self._launcher)
         self._losses = Losses(str(spool.path))
+        self._uncounted = uncounted or Uncounted(spool)
         self._lock = threading.Lock()
         self._segment: Segment | None = None
         self._filled: Segment | None = None  # the one before
         self._map: Any = None  # the segment's
+        self._key = 0  # the segment's
         self._position = 0
         self._limit = 0  # where the next append has to stop and see to a segment
         self._sequence = 0
         self._closed = False
+        # Last: its thread calls `_tend`, which needs the rest.
+        self._supply = SegmentSupply(spool, self._folder, segment_bytes, max_bytes, self._tend)
         atexit.register(self.close)
 
     def append(self, payload: bytes, rows: int) -> bool:
@@ -67,7 +89,7 @@ class SpoolWriter:
                     accepted, appended = self._counts[ACCEPTED] + rows, self._counts[APPENDED] + rows
                     try:
                         self._counts[ACCEPTED] = accepted
-                        write_frame(self._map, position, self._sequence, rows, payload)
+                        write_frame(self._map, position, self._sequence, rows, payload, self._key)
                         self._position = position + size
                         self._counts[APPENDED] = appended
                     except BaseException:
@@ -81,6 +103,11 @@ class SpoolWriter:
             self._losses.kept()
         return True
 
+    def keep_schema(self, schema_hash: str, text: str) -> None:
+        """Keep a schema in the spool, before the first record that needs it; OSError if it cannot be written."""
+        self._spool.put_schema(schema_hash, text)
+        self.schemas[schema_hash] = text
+
     def drop(self, reason: str, rows: int, detail: str = "") -> None:
         """Count rows as accepted and as dropped for this reason, and warn if they are the first."""
         self.count_dropped(reason, rows)
@@ -90,6 +117,9 @@ class SpoolWriter:
         """Count rows as accepted and as dropped for this reason."""
         place = PLACES[reason]
         with self._lock:
+            if self.left:  # these counts are nobody's any more
+                self._uncounted.add(reason, rows)
+                return
             self._sequence += 1
             self._counts[ACCEPTED], self._counts[place] = self._counts[ACCEPTED] + rows, self._counts[place] + rows
 
@@ -113,9 +143,42 @@ class SpoolWriter:
 
     def abandon(self) -> None:
         """In a forked child: forget the parent's segments without touching them."""
-        self._closed = True
+        self.left = self._closed = True
+        self._limit = 0
         self._alive.release()  # the parent's own descriptor keeps its lock; this one would outlive the parent
         atexit.unregister(self.close)
+
+    def _tend(self) -> None:
+        """See that the folder and the schemas are still there, and a shipper at work; called every second."""
+        if not self._alive.is_in_place() and not self._closed:
+            if identity_at(self._folder) == self._place:
+                # The lock's file alone is gone: without it, the shipper would take this process for dead.
+                self._alive.release()
+                self._alive.acquire()
+            else:
+                self._leave()
+                return
+        for schema_hash, text in list(self.schemas.items()):
+            if not self._spool.has_schema(schema_hash):
+                self._spool.put_schema(schema_hash, text)
+        if self._launcher is not None:
+            self._launcher()
+
+    def _leave(self) -> None:
+        """Let go of a folder that was deleted under this process, and note what was lost with it."""
+        with self._lock:
+            if self._closed:
+                return
+            counted, shipped = self._counters.read(), self._counters.shipped().rows
+            dropped = {reason: counted[reason] for reason in DROP_REASONS}
+            lost = max(0, counted["accepted"] - sum(dropped.values()) - shipped)
+            self.left = self._closed = True
+            self._limit = 0
+            for reason, rows in {**dropped, "spool_deleted": dropped["spool_deleted"] + lost}.items():
+                self._uncounted.add(reason, rows)
+        self._losses.lost("spool_deleted", lost, f"the spool was deleted under this process, and {lost} rows with it")
+        self._supply.stop()
+        self._alive.release()
 
     def _settle(self, position: int, size: int, rows: int, accepted: int, appended: int) -> None:
         """Put the books right after an append that was broken off.
@@ -156,7 +219,7 @@ class SpoolWriter:
             return False
         # The next segment is asked for when this one is half full.
         mapped, half = fresh.map, self._segment_bytes // 2
-        self._filled, self._segment, self._map = self._segment, fresh, mapped
+        self._filled, self._segment, self._map, self._key = self._segment, fresh, mapped, fresh.key
         self._position, self._limit = SEGMENT_HEADER, half
         self._supply.taken(fresh)
         if self._filled is not None:
@@ -171,8 +234,32 @@ class SpoolWriter:
         return self._supply.wait()
 
 
+def _registered(spool: SpoolDirectory, folder: Path) -> tuple[FileLock, Counters]:
+    """Make a writer's folder, locked and with its counters; OSError if it cannot be, and then nothing is left of it."""
+    # Made aside and locked before it gets its name: a folder that the shipper sees unlocked is a dead writer's.
+    aside = spool.aside(folder.name)
+    lock = FileLock(aside / "lock")
+    try:
+        aside.mkdir(mode=0o700)
+        lock.acquire()
+        counters = Counters(aside / "state")
+        aside.rename(folder)
+    except BaseException:
+        lock.release()
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    lock.moved(folder / "lock")
+    return lock, counters
+
+
 _writers: dict[Path, SpoolWriter] = {}
+_uncounted: dict[Path, Uncounted] = {}
 _writers_lock = threading.Lock()
+
+
+def uncounted_of(spool: SpoolDirectory) -> Uncounted:
+    """Return what this process has lost of a spool's rows while it had no writer to it."""
+    return _uncounted.setdefault(spool.path, Uncounted(spool))
 
 
 def writer_for(
@@ -180,7 +267,7 @@ def writer_for(
 ) -> SpoolWriter:
     """Give this process's writer to a spool: one for all stores that log there; a new one after a fork.
 
-    `max_bytes` bounds the whole spool. With `start_shipper`, a shipper is kept at work as long as there is traffic.
+    `max_bytes` bounds the whole spool. With `start_shipper`, a shipper is kept at work as long as the process lives.
 
     Raises
     ------
@@ -188,12 +275,14 @@ def writer_for(
         The spool's folder cannot take a writer.
     """
     writer = _writers.get(spool.path)
-    if writer is not None:
+    if writer is not None and not writer.left:
         return writer
     with _writers_lock:
         writer = _writers.get(spool.path)
-        if writer is None:
-            writer = _writers[spool.path] = SpoolWriter(spool, segment_bytes, max_bytes, start_shipper=start_shipper)
+        if writer is None or writer.left:
+            writer = _writers[spool.path] = SpoolWriter(
+                spool, segment_bytes, max_bytes, start_shipper=start_shipper, uncounted=uncounted_of(spool)
+            )
     return writer
 
 
@@ -203,6 +292,8 @@ def _forget_after_fork() -> None:
     for writer in _writers.values():
         writer.abandon()
     _writers.clear()
+    for uncounted in _uncounted.values():
+        uncounted.forget()
 
 
 os.register_at_fork(after_in_child=_forget_after_fork)

@@ -11,7 +11,7 @@ after the shipper was started anew, is stored as a lookup of its own.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from feast.protos.feast.serving.ServingService_pb2 import GetOnlineFeaturesResponse
 
@@ -24,17 +24,42 @@ if TYPE_CHECKING:
 MOST = 50_000
 _MOST_VERSIONS = 8
 DUPLICATE, CONFLICT, NEW = "duplicate", "conflict", "new"
+_Key: TypeAlias = tuple[bytes, bytes, int]
 
 
 class RecentRequests:
-    """The lookups with a caller's request id that were seen last, each by 64 bits of its values."""
+    """The lookups with a caller's request id that were shipped last, each by 64 bits of its values.
+
+    A batch is judged by a `Judge`, and remembered when it is committed: what was only planned, and never shipped, must
+    not make the same rows their own duplicates when they are read again.
+    """
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._seen: OrderedDict[tuple[bytes, bytes, int], tuple[int, ...]] = OrderedDict()
+        self._seen: OrderedDict[_Key, tuple[int, ...]] = OrderedDict()
+
+    def known(self, key: _Key) -> tuple[int, ...]:
+        """Return the values that were shipped under a key."""
+        return self._seen.get(key, ())
+
+    def remember(self, judged: dict[_Key, tuple[int, ...]]) -> None:
+        """Remember what a batch was judged by."""
+        for key, values in judged.items():
+            self._seen.pop(key, None)
+            self._seen[key] = values
+        while len(self._seen) > self._most:
+            self._seen.popitem(last=False)
+
+
+class Judge:
+    """Says what the records of one batch are, by those that were shipped before and by each other."""
+
+    def __init__(self, recent: RecentRequests) -> None:
+        self._recent = recent
+        self.judged: dict[_Key, tuple[int, ...]] = {}
 
     def judge(self, entry: Entry, schema: LogSchema) -> str:
-        """Say what a record is, DUPLICATE, CONFLICT or NEW, and remember it."""
+        """Return what a record is: DUPLICATE, CONFLICT or NEW."""
         if entry.record.own_id:
             return NEW
         try:
@@ -42,10 +67,8 @@ class RecentRequests:
         except Exception:  # noqa: BLE001 - what cannot be read is for the decoder to set aside
             return NEW
         key = (entry.record.request_id, entry.record.schema, entity)
-        known = self._seen.pop(key, ())
-        self._seen[key] = known if values in known else (*known[-_MOST_VERSIONS + 1 :], values)
-        if len(self._seen) > self._most:
-            self._seen.popitem(last=False)
+        known = self.judged.pop(key, None) or self._recent.known(key)
+        self.judged[key] = known if values in known else (*known[-_MOST_VERSIONS + 1 :], values)
         return DUPLICATE if values in known else CONFLICT if known else NEW
 
 

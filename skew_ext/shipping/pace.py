@@ -13,15 +13,14 @@ UPKEEP_SECONDS = 300.0
 class Pace:
     """Tells when the next round is due, and how long nothing has happened."""
 
-    def __init__(self, flush_seconds: float) -> None:
-        self._flush_seconds = flush_seconds
+    def __init__(self) -> None:
         self._last_round = 0.0
         self._busy_until = self._kept_up = time.monotonic()
         self.backoff = 0.0
 
-    def is_due(self, *, at_once: bool) -> bool:
+    def is_due(self, flush_seconds: float, *, at_once: bool) -> bool:
         """Say whether to go round now."""
-        return at_once or time.monotonic() - self._last_round >= self._flush_seconds
+        return at_once or time.monotonic() - self._last_round >= flush_seconds
 
     def went(self, *, moved: bool) -> None:
         """Note a round that went well; one that moved something is followed by another at once."""

@@ -10,11 +10,13 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from skew_ext.serving.counters import DROP_REASONS, lost_rows, read_counters
+from skew_ext.serving.counters import DROP_REASONS, at_least, lost_rows, read_counters
 from skew_ext.serving.mismatches import read_mismatches
 from skew_ext.serving.spool import SpoolDirectory
+from skew_ext.serving.uncounted import read_losses
 from skew_ext.shipping.ledger import Ledger
 from skew_ext.shipping.reader import WriterReader, waiting_rows
+from skew_ext.shipping.strangers import strangers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +27,10 @@ class LogStats:
     """Counts of entity rows since the spool was made.
 
     No sides of the law: `conflicts`, stored rows that contradict others of their request id; `pruned`, rows that
-    were stored and that the shipper has deleted since, by reason; and `transform_mismatches`, lookups and retrievals
-    that met a shared transform which is not the registered one, by view.
+    were stored and that the shipper has deleted since, by reason; `transform_mismatches`, lookups and retrievals
+    that met a shared transform which is not the registered one, by view; `strangers`, what lies among the writers and
+    is not theirs; and `unreadable`, writers whose segments cannot be read now: their rows are counted by what they say
+    themselves.
     """
 
     accepted: int
@@ -38,6 +42,8 @@ class LogStats:
     conflicts: int = 0
     pruned: dict[str, int] = field(default_factory=dict)
     transform_mismatches: dict[str, int] = field(default_factory=dict)
+    strangers: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
 
     @property
     def unaccounted(self) -> int:
@@ -64,18 +70,29 @@ def log_stats(path: Path) -> LogStats:
     spool = SpoolDirectory(path)
     spool.check()
     ledger = Ledger.load(spool.ledger)
-    counted, waiting, lost = Counter(ledger.retired), 0, Counter[str]()
-    for folder in spool.writer_folders():
+    folders = spool.writer_folders()
+    counted, waiting, lost, unreadable = Counter(ledger.retired), 0, Counter[str](), []
+    for folder in folders:
         if folder.name in ledger.leaving:
             continue
-        entry = ledger.entry(folder.name)
-        alive = WriterReader(folder).is_alive()
+        reader = WriterReader(folder)
+        entry, alive = reader.entry(ledger), reader.is_alive()
         counters = read_counters(folder / "state")
-        here = waiting_rows(folder, entry.position)
-        counted.update(counters)
+        try:
+            here = waiting_rows(folder, entry.position)
+        except OSError:
+            unreadable.append(folder.name)
+            here = max(0, counters["appended"] - entry.found_rows)
+        counted.update(at_least(counters, entry.found_rows + here))
         waiting += here
         lost.update(lost_rows(counters, entry.found_rows + here, alive=alive))
+    there = {folder.name for folder in folders}
+    for name in ledger.writers.keys() - there:  # deleted: what was found of it is what it accepted
+        counted["accepted"] += ledger.writers[name].found_rows
+    losses = read_losses(spool.losses)
+    counted["accepted"] += sum(losses.values())
     dropped = Counter({reason: counted[reason] for reason in DROP_REASONS})
+    dropped.update(losses)
     dropped.update(lost)
     dropped.update(ledger.outcome.dropped)
     return LogStats(
@@ -88,4 +105,6 @@ def log_stats(path: Path) -> LogStats:
         conflicts=ledger.outcome.conflicts,
         pruned=ledger.outcome.pruned,
         transform_mismatches=read_mismatches(path),
+        strangers=strangers(spool),
+        unreadable=unreadable,
     )

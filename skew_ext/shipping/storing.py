@@ -7,12 +7,14 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from skew_ext.errors import RefusedError, SpoolError
 from skew_ext.log.decode import decode
+from skew_ext.log.fitting import by_fitted_schema
 from skew_ext.log.sampling import sampled
 from skew_ext.log.values import UnexpectedValueError
-from skew_ext.schema import LogSchema
+from skew_ext.schema import LOG_DATE, LogSchema
 from skew_ext.shipping.dead_letters import DeadLetters, letter_name
 from skew_ext.shipping.ledger import Outcome
 
@@ -44,7 +46,10 @@ class Storing:
         """The names of what the last batch set aside."""
 
     def store(self, entries: Sequence[Entry], name: str) -> Outcome:
-        """Store a batch under `name`, each schema's part by itself; OSError if the destination cannot take it now."""
+        """Store a batch under `name`, each schema's part by itself; OSError if the destination cannot take it now.
+
+        A part that the destination refuses, while it takes others, is set aside.
+        """
         self.dead_lettered = set()
         by_schema: dict[bytes, list[Entry]] = defaultdict(list)
         for entry in entries:
@@ -56,9 +61,13 @@ class Storing:
         return outcome
 
     def schema(self, name: str) -> LogSchema:
-        """Give the schema of a hash; SpoolError if the spool has none."""
+        """Return the schema of a hash; SpoolError if the spool has none, or a damaged one."""
         if name not in self._schemas:
-            self._schemas[name] = LogSchema.from_text(self._spool.get_schema(name))
+            try:
+                self._schemas[name] = LogSchema.from_text(self._spool.get_schema(name))
+            except (ValueError, KeyError, TypeError) as error:
+                msg = f"schema {name} cannot be read ({error}): its lookups cannot be decoded"
+                raise SpoolError(msg) from None
         return self._schemas[name]
 
     def _store_alike(self, entries: Sequence[Entry], one: str, name: str) -> Outcome:
@@ -67,17 +76,28 @@ class Storing:
         except SpoolError as error:
             return self._dead_letter(entries, str(error))
         self._refused_in_a_row = 0
-        return self._store_or_halve(entries, schema, name)
+        try:
+            tables = self._decoded(entries, schema)
+        except UnexpectedValueError:
+            return self._store_fitted(entries, schema, name)
+        return self._store_or_halve(entries, tables, schema, name)
 
-    def _store_or_halve(self, entries: Sequence[Entry], schema: LogSchema, name: str) -> Outcome:
-        """Store a batch; where the destination refuses it, halve it until the records that do not fit stand alone."""
-        tables, outcome = [], Outcome()
-        for part in _parts(entries):
-            decoded, other = self._decode_or_dead_letter(part, schema)
-            tables += decoded
+    def _store_fitted(self, entries: Sequence[Entry], schema: LogSchema, name: str) -> Outcome:
+        """Store records of which some were not served as their schema says: those under a schema that fits."""
+        outcome = Outcome()
+        for fitted, alike in by_fitted_schema(entries, schema):
+            readable, tables, other = self._decoded_or_set_aside(alike, fitted)
             outcome.add(other)
-        if not tables:
-            return outcome
+            part = name if fitted == schema else f"{name}-{fitted.hash}"
+            outcome.add(self._store_or_halve(readable, tables, fitted, part))
+        return outcome
+
+    def _store_or_halve(
+        self, entries: Sequence[Entry], tables: list[pa.Table], schema: LogSchema, name: str
+    ) -> Outcome:
+        """Store a batch; where the destination refuses it, halve it until the records that do not fit stand alone."""
+        if not entries:
+            return Outcome()
         table = pa.concat_tables(tables)
         kept = sampled(table, [column.name for column in schema.join_keys], self._sample_rate)
         try:
@@ -85,33 +105,43 @@ class Storing:
                 self._destination.write(kept, schema, name)
                 self._refused_in_a_row = 0
         except RefusedError as error:
+            if error.whole:
+                return self._dead_letter(entries, str(error))
             return self._halve(entries, schema, name, str(error))
         left_out = table.num_rows - kept.num_rows
-        outcome.add(Outcome(stored=kept.num_rows, dropped={"sampled": left_out} if left_out else {}))
-        return outcome
+        return Outcome(
+            stored=kept.num_rows,
+            dropped={"sampled": left_out} if left_out else {},
+            days={schema.feature_service: _rows_by_day(kept)} if kept.num_rows else {},
+        )
 
     def _halve(self, entries: Sequence[Entry], schema: LogSchema, name: str, reason: str) -> Outcome:
         if len(entries) == 1 or self._refused_in_a_row >= _HOPELESS:
             self._refused_in_a_row += 1
             return self._dead_letter(entries, reason)
-        middle = len(entries) // 2
+        middle, outcome = len(entries) // 2, Outcome()
         # Names of their own, the same when the batch is sent again: a half that was stored then is known now.
-        outcome = self._store_or_halve(entries[:middle], schema, f"{name}.0")
-        outcome.add(self._store_or_halve(entries[middle:], schema, f"{name}.1"))
+        for number, half in enumerate((entries[:middle], entries[middle:])):
+            outcome.add(self._store_or_halve(half, self._decoded(half, schema), schema, f"{name}.{number}"))
         return outcome
 
-    def _decode_or_dead_letter(self, entries: Sequence[Entry], schema: LogSchema) -> tuple[list[pa.Table], Outcome]:
-        """Decode a batch; where it fails, halve it until the records that do not fit stand alone."""
+    def _decoded(self, entries: Sequence[Entry], schema: LogSchema) -> list[pa.Table]:
+        return [decode(part, schema) for part in _parts(entries)]
+
+    def _decoded_or_set_aside(
+        self, entries: Sequence[Entry], schema: LogSchema
+    ) -> tuple[list[Entry], list[pa.Table], Outcome]:
+        """Decode a batch; where it fails, halve it until the records that cannot be read stand alone."""
         try:
-            return [decode(entries, schema)], Outcome()
+            return list(entries), self._decoded(entries, schema), Outcome()
         except UnexpectedValueError as error:
             if len(entries) == 1:
-                return [], self._dead_letter(entries, str(error))
+                return [], [], self._dead_letter(entries, str(error))
         middle = len(entries) // 2
-        tables, outcome = self._decode_or_dead_letter(entries[:middle], schema)
-        more, other = self._decode_or_dead_letter(entries[middle:], schema)
+        readable, tables, outcome = self._decoded_or_set_aside(entries[:middle], schema)
+        more, others, other = self._decoded_or_set_aside(entries[middle:], schema)
         outcome.add(other)
-        return tables + more, outcome
+        return readable + more, tables + others, outcome
 
     def _dead_letter(self, entries: Sequence[Entry], reason: str) -> Outcome:
         logger.warning("%d records are set aside as dead letters: %s", len(entries), reason)
@@ -128,6 +158,11 @@ def schema_hash(entry: Entry) -> str:
 def rows_of(entries: Iterable[Entry]) -> int:
     """Give how many entity rows records answer for."""
     return sum(entry.rows for entry in entries)
+
+
+def _rows_by_day(table: pa.Table) -> dict[str, int]:
+    counts = pc.value_counts(table[LOG_DATE])
+    return {str(day): int(rows) for day, rows in zip(*(counts.field(n).to_pylist() for n in (0, 1)), strict=True)}
 
 
 def _parts(entries: Sequence[Entry]) -> Iterator[list[Entry]]:

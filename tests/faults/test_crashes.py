@@ -14,11 +14,13 @@ import pytest
 
 from skew_ext import read_log
 from skew_ext.serving.record import Record
-from skew_ext.serving.spool import SpoolDirectory, segments
+from skew_ext.serving.segment_file import segments
+from skew_ext.serving.spool import SpoolDirectory
 from skew_ext.shipping.ledger import Ledger, Pending, Position
 from skew_ext.shipping.shipper import Shipper
-from skew_ext.shipping.stats import LogStats, log_stats
+from skew_ext.shipping.stats import log_stats
 from tests.kit import HOUR, NOON, Repo, row, wait_for
+from tests.law import settled, spool
 
 SERVE = """
 import sys
@@ -39,10 +41,6 @@ def repo(tmp_path: Path) -> Repo:
     return made
 
 
-def spool(repo: Repo) -> Path:
-    return repo.path / "data/skew/spool"
-
-
 def start_serving(repo: Repo, lookups: int) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", SERVE, str(repo.path), str(lookups)], stdout=subprocess.PIPE, text=True
@@ -51,18 +49,6 @@ def start_serving(repo: Repo, lookups: int) -> subprocess.Popen[str]:
     assert process.stdout.readline() == "serving\n"
     process.stdout.close()
     return process
-
-
-def settled(repo: Repo) -> LogStats:
-    """Drain, check the law and that the log holds each stored row once, and give the counts."""
-    Shipper(spool(repo)).drain()
-    counts = log_stats(spool(repo))
-    assert counts.unaccounted == 0
-    assert counts.in_spool == 0
-    rows = read_log(repo.path)
-    identities = list(zip(*(rows[name].to_pylist() for name in ("__writer", "__seq", "__row")), strict=True))
-    assert len(set(identities)) == len(identities) == counts.stored
-    return counts
 
 
 def test_what_was_served_survives_a_kill_of_the_server(repo: Repo) -> None:

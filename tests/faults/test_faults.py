@@ -19,15 +19,16 @@ import pytest
 from skew_ext import read_log, request_context
 from skew_ext.errors import SpoolError
 from skew_ext.serving.record import FRAME, read_frame
-from skew_ext.serving.spool import SpoolDirectory, segments
+from skew_ext.serving.segment_file import segments
+from skew_ext.serving.spool import SpoolDirectory
 from skew_ext.shipping.shipper import Shipper
-from skew_ext.shipping.stats import LogStats, log_stats
-from tests.kit import HOUR, NOON, Repo, row, wait_for
+from skew_ext.shipping.stats import log_stats
+from tests.kit import NOON, Repo, row, wait_for
+from tests.law import REFERENCES, make_repo, settled, spool
 from tests.nursery import Nursery, nursery
 from tests.servers import RedisServer
 
 CHANCE = random.Random(20260301)  # noqa: S311 - where the signals fall
-REFERENCES = ["stats:rating", "stats:city"]
 
 
 @pytest.fixture(scope="module")
@@ -36,32 +37,9 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
         yield made
 
 
-def make_repo(path: Path, **config: Any) -> Repo:
-    made = Repo(path, **config)
-    made.write([row(1, NOON - HOUR, 4.5, 10, "Oslo"), row(2, NOON - HOUR, 1.5, 20, "nul\0here")])
-    made.materialize(NOON)
-    return made
-
-
 @pytest.fixture
 def repo(tmp_path: Path) -> Repo:
     return make_repo(tmp_path / "repo")
-
-
-def spool(repo: Repo) -> Path:
-    return repo.path / "data/skew/spool"
-
-
-def settled(repo: Repo) -> LogStats:
-    """Drain, check the law and that the log holds each stored row once, and give the counts."""
-    Shipper(spool(repo)).drain()
-    counts = log_stats(spool(repo))
-    assert counts.unaccounted == 0, counts
-    assert counts.in_spool == 0
-    rows = read_log(repo.path)
-    identities = list(zip(*(rows[name].to_pylist() for name in ("__writer", "__seq", "__row")), strict=True))
-    assert len(set(identities)) == len(identities) == counts.stored
-    return counts
 
 
 def test_kills_of_servers_and_shippers_many_times_over(repo: Repo, processes: Nursery) -> None:
@@ -234,7 +212,7 @@ def test_threads_and_asyncio_at_once(tmp_path: Path, redis_db: RedisServer) -> N
 def frames(segment: Path) -> list[int]:
     """Give where each frame of a segment starts."""
     data, places, place = segment.read_bytes(), [], 64
-    while (frame := read_frame(data, place)) is not None:
+    while (frame := read_frame(data, place, None)) is not None:
         places.append(place)
         place = frame.end
     return places

@@ -11,8 +11,10 @@ import pytest
 from skew_ext.errors import SpoolError
 from skew_ext.serving import segments as segments_module
 from skew_ext.serving.counters import read_counters
+from skew_ext.serving.file_lock import FileLock, is_held
 from skew_ext.serving.record import Record
-from skew_ext.serving.spool import SEGMENT_HEADER, FileLock, SpoolDirectory, is_held, segments
+from skew_ext.serving.segment_file import SEGMENT_HEADER, segments
+from skew_ext.serving.spool import SpoolDirectory
 from skew_ext.serving.writer import SpoolWriter
 from skew_ext.shipping.ledger import Position
 from skew_ext.shipping.reader import WriterReader
