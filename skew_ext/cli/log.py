@@ -125,6 +125,8 @@ def _print_counts(counts: LogStats) -> None:
     for name, value in counts.as_dict().items():
         if isinstance(value, dict):
             value = ", ".join(f"{reason} {rows:,}" for reason, rows in value.items()) or "0"  # noqa: PLW2901
+        elif isinstance(value, list):
+            value = ", ".join(map(repr, value)) or "none"  # noqa: PLW2901
         click.echo(f"{name:>14}  {value if isinstance(value, str) else format(value, ',')}")
 
 

@@ -7,9 +7,11 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from skew_ext.errors import SpoolError
 from skew_ext.serving.file_lock import FileLock, is_held
+from skew_ext.serving.surroundings import fingerprint_of
 
 if TYPE_CHECKING:
     from skew_ext.serving.spool import SpoolDirectory
@@ -19,6 +21,8 @@ LOCK_DESCRIPTOR = 3
 """As what a shipper inherits its lock."""
 METRICS_FOLDERS = ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR")
 """prometheus_client reads the first, Feast sets both."""
+ADOPTION_SECONDS = 60.0
+"""For how long a spool without a shipper is left to the server that came last."""
 LAST_CALL_SECONDS = 1.0
 """The longest that the end of a process waits for a launch that is under way."""
 _PAUSE_SECONDS = 5.0
@@ -26,16 +30,30 @@ _GLANCE_SECONDS = 0.002
 
 
 class ShipperLauncher:
-    """Keeps a shipper at work on a spool: starts one where there is none, and again should it have died."""
+    """Keeps a shipper at work on a spool: starts one where there is none, and again should it have died.
+
+    A shipper has its starter's environment. So where a server has come since with another one, that is left to start
+    it; unless it does not for a while, since it has gone again.
+    """
 
     def __init__(self, spool: SpoolDirectory) -> None:
         self._spool = spool
         self._next = 0.0
+        self._missed_since: float | None = None
 
     def __call__(self) -> None:
         """Start a shipper unless one is at work; at most one every few seconds, should each die at once."""
-        if time.monotonic() >= self._next and not is_held(self._spool.shipper_lock):
-            self._next = time.monotonic() + _PAUSE_SECONDS
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + _PAUSE_SECONDS
+        if is_held(self._spool.shipper_lock):
+            self._missed_since = None
+            return
+        self._missed_since = self._missed_since or now
+        if not self._is_ours() and now - self._missed_since >= ADOPTION_SECONDS:
+            self._spool.set_surroundings(fingerprint_of(self._destination()))
+        if self._is_ours():
             ensure_shipper(self._spool)
 
     def last_call(self) -> None:
@@ -43,7 +61,24 @@ class ShipperLauncher:
         deadline = time.monotonic() + LAST_CALL_SECONDS
         while _launching and time.monotonic() < deadline:
             time.sleep(_GLANCE_SECONDS)
-        _launched(self._spool)
+        if self._is_ours():
+            _launched(self._spool)
+
+    def _is_ours(self) -> bool:
+        """Return whether a shipper with this process's environment is the one that is wanted."""
+        wanted = self._shipping().get("surroundings")
+        return not wanted or wanted == fingerprint_of(self._destination())
+
+    def _destination(self) -> dict[str, Any]:
+        destination = self._shipping().get("destination")
+        return destination if isinstance(destination, dict) else {}
+
+    def _shipping(self) -> dict[str, Any]:
+        try:
+            shipping = self._spool.read_marker().get("shipping")
+        except SpoolError:  # it is being made anew, or damaged: the shipper says so
+            return {}
+        return shipping if isinstance(shipping, dict) else {}
 
 
 def ensure_shipper(spool: SpoolDirectory) -> None:

@@ -17,6 +17,9 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from skew_ext.serving.files import read_regular
+from skew_ext.serving.forks import current_process
+
 FOLDER: Final = "mismatches"
 """The name of the folder, in a spool's."""
 _COUNT: Final = struct.Struct("=Q")
@@ -41,7 +44,7 @@ class _Tally:
 
     def _opened(self, folder: Path) -> mmap.mmap:
         folder.mkdir(mode=0o700, exist_ok=True)
-        path = folder / f"{os.getpid()}-{secrets.token_hex(4)}"
+        path = folder / f"{os.getpid()}-{secrets.token_hex(8)}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             os.write(descriptor, _COUNT.pack(self.total) + self._view.encode("utf-8", "backslashreplace"))
@@ -55,18 +58,19 @@ class Mismatches:
 
     def __init__(self, spool: Path | None) -> None:
         self._spool = spool or Path(os.devnull)
-        self._tallies: dict[tuple[int, str], _Tally] = {}
+        self._tallies: dict[tuple[tuple[int, int], str], _Tally] = {}
 
     def add(self, view: str) -> None:
         """Count one for a view. It never raises: to count is not worth a lookup."""
-        key = (os.getpid(), view)
+        key = (current_process(), view)
         tally = self._tallies.get(key) or self._tallies.setdefault(key, _Tally(view))
         with suppress(OSError):  # the count in memory stands
             tally.add(self._spool)
 
     def totals(self) -> dict[str, int]:
         """Give this process's counts by view."""
-        return {view: tally.total for (process, view), tally in self._tallies.items() if process == os.getpid()}
+        own = current_process()
+        return {view: tally.total for (process, view), tally in self._tallies.items() if process == own}
 
 
 def read_mismatches(spool: Path) -> dict[str, int]:
@@ -79,6 +83,9 @@ def read_mismatches(spool: Path) -> dict[str, int]:
 
 def _files(folder: Path) -> Iterator[tuple[str, int]]:
     for path in folder.glob("*-*"):
-        data = path.read_bytes()
+        try:
+            data = read_regular(path)
+        except OSError:
+            continue  # put there by other hands
         if len(data) > _COUNT.size:
             yield data[_COUNT.size :].decode("utf-8", "replace"), _COUNT.unpack_from(data)[0]

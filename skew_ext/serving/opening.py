@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
 from skew_ext.errors import SpoolError
+from skew_ext.serving.forks import current_process
 from skew_ext.serving.losses import Losses
 from skew_ext.serving.spool import SpoolDirectory
 from skew_ext.serving.surroundings import fingerprint_of
@@ -41,7 +41,7 @@ class Opening:
         self._uncounted = uncounted_of(self.spool)
         self.writer: SpoolWriter | None = None
         self._retry_at = 0.0
-        self._process = 0
+        self._process = (0, 0)
 
     def lost(self, rows: int) -> None:
         """Count rows that no writer is there to count."""
@@ -50,8 +50,8 @@ class Opening:
 
     def open(self, project: str) -> SpoolWriter | None:
         """Give this process's writer, and keep it in `writer`; None while there can be none."""
-        if self._process != os.getpid():
-            self._process, self._retry_at = os.getpid(), 0.0
+        if self._process != current_process():
+            self._process, self._retry_at = current_process(), 0.0
         if time.monotonic() < self._retry_at:
             return None
         settings = self._settings

@@ -123,6 +123,12 @@ class SpoolDirectory:
         if present != wanted:
             write_atomically(self.marker, json.dumps(wanted, indent=1))
 
+    def set_surroundings(self, surroundings: str) -> None:
+        """Say in the marker with what environment the spool is shipped; OSError or SpoolError if that cannot be."""
+        marker = self.check()
+        marker["shipping"]["surroundings"] = surroundings
+        write_atomically(self.marker, json.dumps(marker, indent=1))
+
     def check(self, project: str | None = None) -> dict[str, Any]:
         """Give the marker of an existing spool, checked; the same errors as `create`, and one if there is none."""
         marker = self.read_marker()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from skew_ext.errors import SpoolError
 from skew_ext.serving.counters import DROP_REASONS
 from skew_ext.serving.files import open_regular, read_regular
+from skew_ext.serving.forks import current_process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,15 +41,15 @@ class Uncounted:
 
     def __init__(self, spool: SpoolDirectory) -> None:
         self._spool = spool
-        self._process = 0
+        self._process = (0, 0)
         self._rows: deque[tuple[str, int]] = deque()
 
     def add(self, reason: str, rows: int) -> None:
         """Add rows that were lost for a reason."""
         if not rows:
             return
-        if self._process != os.getpid():
-            self._process = os.getpid()
+        if self._process != current_process():
+            self._process = current_process()
             atexit.register(self._at_exit)
         self._rows.append((reason, rows))
 
@@ -79,7 +80,7 @@ class Uncounted:
             self._rows.extend(taken.items())
 
     def _at_exit(self) -> None:
-        rows = sum(rows for _, rows in self._rows) if self._process == os.getpid() else 0
+        rows = sum(rows for _, rows in self._rows) if self._process == current_process() else 0
         if rows:
             logger.warning(
                 "skew_ext: %d rows were served and could be neither logged nor counted in the spool %s",

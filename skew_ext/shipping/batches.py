@@ -45,6 +45,12 @@ class Batches:
         self._letters = DeadLetters(spool.dead_letters)
         self._recent = RecentRequests()
         self._patience = Patience()
+        self._more = False
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the last batch was as large as one may be, so that there is more to ship."""
+        return self._more
 
     def ship(self, ledger: Ledger) -> bool:
         """Ship one batch of all writers that have something, or of dead letters; return whether there was any.
@@ -60,7 +66,13 @@ class Batches:
             self._plan_retry(ledger)
         if ledger.pending is not None and ledger.pending.letters:
             self._retry(ledger, ledger.pending)
-        batches = self._writers.read(ledger, BATCH_BYTES)
+        most = self._writers.share_of(BATCH_BYTES)
+        batches = self._writers.read(ledger, most)
+        self._more = any(batch.size >= most for _, batch in batches)
+        # A server changes the marker before it logs anything: what was read is shipped as the marker says only now.
+        self._following.refresh()
+        if self._following.is_outdated:
+            return False
         if not batches:
             ledger.pending = None
             return False

@@ -68,6 +68,8 @@ class Following:
         self.destination: Destination = destination_from(self.asked.destination)
         self.storing = Storing(spool, self.destination, self.asked.sample_rate)
         self._own = fingerprint_of(self.asked.destination)
+        self.gives_way = False
+        """Whether a server started this process, and another one can start its own."""
 
     def refresh(self) -> None:
         """Go by the marker if it has changed; one that cannot be used now is said, and what was known stays."""
@@ -92,9 +94,12 @@ class Following:
         return Storing(self._spool, destination_from(destination), self.asked.sample_rate)
 
     @property
-    def surroundings_changed(self) -> bool:
-        """Whether a server was started with another environment than this process has: another DSN or password."""
-        return bool(self.asked.surroundings) and self.asked.surroundings != self._own
+    def is_outdated(self) -> bool:
+        """Whether this process, which a server started, should leave the spool to a server that came later.
+
+        That has another environment: another DSN or password, which a running process cannot take over.
+        """
+        return self.gives_way and bool(self.asked.surroundings) and self.asked.surroundings != self._own
 
     def _signature(self) -> Any:
         try:

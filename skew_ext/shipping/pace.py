@@ -8,6 +8,7 @@ import time
 POLL_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
 UPKEEP_SECONDS = 300.0
+_BUSY_TIMES = 3
 
 
 class Pace:
@@ -22,10 +23,13 @@ class Pace:
         """Say whether to go round now."""
         return at_once or time.monotonic() - self._last_round >= flush_seconds
 
-    def went(self, *, moved: bool) -> None:
-        """Note a round that went well; one that moved something is followed by another at once."""
+    def went(self, *, more: bool) -> None:
+        """Note a round that went well; if it has left more than fits into a batch, another follows at once.
+
+        Otherwise rows gather for the flush interval: a file for each round would be thousands a day.
+        """
         self.backoff = 0.0
-        if not moved:
+        if not more:
             self._last_round = time.monotonic()
 
     def failed(self) -> None:
@@ -43,8 +47,12 @@ class Pace:
         return time.monotonic() - self._busy_until
 
     def is_time_for_upkeep(self, *, idle: bool) -> bool:
-        """Say whether to look after what is stored: now and then, when there is nothing else to do."""
-        due = idle and time.monotonic() - self._kept_up >= UPKEEP_SECONDS
+        """Say whether to look after what is stored: now and then, when there is nothing else to do.
+
+        Where there always is, it has its turn all the same, and less often.
+        """
+        waited = time.monotonic() - self._kept_up
+        due = waited >= (UPKEEP_SECONDS if idle else _BUSY_TIMES * UPKEEP_SECONDS)
         if due:
             self._kept_up = time.monotonic()
         return due

@@ -84,6 +84,7 @@ class Shipper:
         """Ship until SIGTERM or SIGINT; or, when asked, until no writer lives and the spool is empty."""
         self._stop_on_signals()
         calm_collector()
+        self._following.gives_way = exit_when_abandoned
         while not self._stopping:
             try:
                 held = self._lock.acquire()
@@ -100,7 +101,7 @@ class Shipper:
             finally:
                 self._lock.release()
             # A writer that came while the lock was still held has started no shipper of its own.
-            if exit_when_abandoned and (self._is_outdated() or not self._writers.any_living()):
+            if self._following.is_outdated or (exit_when_abandoned and not self._writers.any_living()):
                 return
 
     def _loop(self, *, exit_when_abandoned: bool) -> None:
@@ -111,7 +112,7 @@ class Shipper:
             if not self._lock.is_in_place():
                 logger.warning("the spool at %s was deleted under its shipper", self.spool.path)
                 return
-            if self._is_outdated() and exit_when_abandoned:
+            if self._following.is_outdated:
                 logger.info("a server was started with another environment: its own shipper goes on")
                 return
             living = self._writers.any_living()
@@ -140,7 +141,7 @@ class Shipper:
             pace.failed()
             logger.warning("cannot store yet, trying again in %.1f s: %s", pace.backoff, error)
             return Ledger.load(self.spool.ledger), False
-        pace.went(moved=moved)
+        pace.went(more=self._batches.has_more)
         return ledger, moved
 
     def _round(self, ledger: Ledger) -> bool:
@@ -159,10 +160,6 @@ class Shipper:
                 ledger.save(self.spool.ledger)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the log, new rows are stored
             logger.warning("cannot look after the log now: %s: %s", type(error).__name__, error)
-
-    def _is_outdated(self) -> bool:
-        """Return whether a server has come with another environment, which a running process cannot take over."""
-        return self._following.surroundings_changed
 
     def _lock_or_emptied(self) -> bool:
         """Take the lock; False if the shipper that held it has emptied the spool meanwhile."""

@@ -37,12 +37,18 @@ class Writers:
         self._told: set[tuple[str, str]] = set()
         self._tries = 0
 
-    def read(self, ledger: Ledger, most_bytes: int) -> list[tuple[WriterReader, Batch]]:
-        """Return what is pending, or else what is new; writers that are gone and have nothing more are retired."""
+    def share_of(self, batch_bytes: int) -> int:
+        """Return how much of a batch of this size one writer has."""
+        return max(LEAST_BYTES, batch_bytes // max(1, len(self._spool.writer_folders())))
+
+    def read(self, ledger: Ledger, most: int) -> list[tuple[WriterReader, Batch]]:
+        """Return what is pending, or else what is new, up to about `most` bytes of each writer.
+
+        Writers that are gone and have nothing more are retired.
+        """
         self.delete_left(ledger)
         folders, pending = self._spool.writer_folders(), ledger.pending
         self._forget_vanished(ledger, folders)
-        most = max(LEAST_BYTES, most_bytes // max(1, len(folders)))
         found = []
         for reader in map(WriterReader, folders):
             if reader.name in ledger.leaving or (pending is not None and reader.name not in pending.ends):

@@ -127,6 +127,15 @@ def test_a_stranger_in_place_of_the_spools_files(copy: Copy, place: str, make: C
     assert_all_shipped(copy)
 
 
+@pytest.mark.parametrize("make", MAKE)
+@pytest.mark.parametrize("place", ["schemas/x.json", f"dead_letters/{'0' * 32}-000000000001.json", "mismatches/1-beef"])
+def test_a_stranger_in_the_spools_folders(copy: Copy, place: str, make: Callable[[Path], None]) -> None:
+    (copy.spool.path / place).parent.mkdir(exist_ok=True)
+    make(copy.spool.path / place)
+    assert_all_shipped(copy)
+    Shipper(copy.spool.path).drain(retry_dead_letters=True)
+
+
 def assert_all_shipped(copy: Copy) -> None:
     """Drain twice: all rows are stored, and neither counting nor the metrics mind."""
     before = log_stats(copy.spool.path)
