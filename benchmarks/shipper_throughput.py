@@ -66,7 +66,7 @@ def spooled(folder: Path, schema: LogSchema, responses: list[bytes], lookups: in
     """Fill a spool, and give it with the bytes that its records take."""
     spool = SpoolDirectory(folder / "spool")
     destination = {"type": "parquet", "path": str(folder / "log")}
-    spool.create("bench", {"destination": destination, "flush_seconds": 10, "sample_rate": 1})
+    spool.create("bench", {"destination": destination, "flush_seconds": 10, "sample_rate": 1, "spool_max_hours": None})
     spool.put_schema(schema.hash, schema.text)
     writer = SpoolWriter(spool, 8 << 20, 4 << 30)
     size = 0

@@ -16,14 +16,19 @@ PRIVATE = 0o600
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
-    """Open a regular file, and return its descriptor.
+    """Open a regular file of this user's, and return its descriptor.
 
-    No link is followed, and no pipe or device is waited for: OSError (ELOOP, or EINVAL) in their place.
+    No link is followed, no pipe or device is waited for, and nothing is taken that another user put there: OSError
+    (ELOOP, EINVAL or EPERM) in their place.
     """
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, PRIVATE)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
+    if status.st_uid != os.geteuid():
+        os.close(descriptor)
+        raise OSError(errno.EPERM, "the file of another user", str(path))
     return descriptor
 
 

@@ -41,6 +41,7 @@ HASH_DIGITS = 16
 _SCHEMA = re.compile(rf"[0-9a-f]{{{HASH_DIGITS}}}", re.ASCII)
 _WRITER = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_MOUNTED = "; where it is a mounted volume, mount that one folder above"
 
 
 class SpoolDirectory:
@@ -228,12 +229,16 @@ class SpoolDirectory:
         if not self._is_mine():
             msg = (
                 f"{self.path} belongs to user {self.path.stat().st_uid}, and this process runs as user "
-                f"{os.geteuid()}: run it as the spool's owner, or give it a spool of its own in skew.spool"
+                f"{os.geteuid()}: run it as the spool's owner, or give it a spool of its own in skew.spool{_MOUNTED}"
             )
             raise SpoolError(msg)
-        if self.path.stat().st_mode & _WRITABLE_BY_OTHERS:
-            msg = f"{self.path} can be written by other users, who could change the log: run chmod go-w on it"
+        status = self.path.stat()
+        if status.st_mode & stat.S_IWOTH:
+            msg = f"{self.path} can be written by other users, who could change the log: run chmod go-w on it{_MOUNTED}"
             raise SpoolError(msg)
+        if status.st_mode & stat.S_IWGRP:
+            # Kubernetes gives a volume's folders to the pod's group. What others of it put there is not taken.
+            self.path.chmod(stat.S_IMODE(status.st_mode) & ~_WRITABLE_BY_OTHERS)
 
     def _is_mine(self) -> bool:
         return self.path.stat().st_uid == os.geteuid()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_ROUNDS = 20_000
+_ROUNDS = 2_000
 _DIGITS = 8
 _SETTINGS_FILE = "feature_store.yaml"
 

@@ -260,11 +260,21 @@ def test_a_service_that_cannot_be_stored_holds_up_no_other(tmp_path: Path) -> No
 
 
 def test_a_spool_that_others_can_write_is_refused(copy: Copy) -> None:
-    copy.spool.path.chmod(0o770)
+    copy.spool.path.chmod(0o707)
     with pytest.raises(SpoolError, match=r"can be written by other users, .* run chmod go-w on it"):
         Shipper(copy.spool.path)
-    copy.spool.path.chmod(0o750)
+    copy.spool.path.chmod(0o770)  # as a volume's folder is, after Kubernetes has given it to the pod's group
     assert_all_shipped(copy)
+    assert copy.spool.path.stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("place", ["spool.json", "ledger.json"])
+def test_a_file_of_another_user_is_not_taken(copy: Copy, place: str) -> None:
+    Ledger().save(copy.spool.ledger)
+    os.chown(copy.spool.path / place, 12345, -1)
+    with pytest.raises(SpoolError, match=r"cannot be read .* the file of another user"):
+        Shipper(copy.spool.path).drain()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
