@@ -11,6 +11,10 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 REQUEST_ID = "__request_id"
 LOG_TIMESTAMP = "__log_timestamp"
@@ -29,6 +33,8 @@ INFERENCE = "_inference"
 PREDICTION = "_prediction"
 LABEL = "_label"
 """What `ServingLogger` logs stands under these in place of a feature service's name."""
+RESERVED = (INFERENCE, PREDICTION, LABEL)
+_RECORD_VIEWS = {INFERENCE: "inference", PREDICTION: "model", LABEL: "model"}
 
 TIMESTAMP_SUFFIX = "__timestamp"
 STATUS_SUFFIX = "__status"
@@ -69,6 +75,8 @@ class LogSchema:
 
     `transforms` gives, for each on-demand view made from a shared transform, where that transform is found
     (`module:name`) and the fingerprint that is registered.
+
+    `records`: these are `ServingLogger`'s own, and no lookups of a service that somebody gave one of its names.
     """
 
     project: str
@@ -77,11 +85,15 @@ class LogSchema:
     join_keys: tuple[Column, ...]
     request_data: tuple[Column, ...]
     transforms: tuple[tuple[str, str, str], ...] = ()
+    records: bool = False
 
     @cached_property
     def text(self) -> str:
         """The schema as canonical JSON."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        content = asdict(self)
+        if self.feature_service not in RESERVED:
+            del content["records"]  # it says nothing there, and a schema's hash stays what it was
+        return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
     @cached_property
     def hash(self) -> str:
@@ -92,11 +104,25 @@ class LogSchema:
     def from_text(cls, text: str) -> LogSchema:
         """Read a schema back from its JSON."""
         raw = json.loads(text)
+        features = tuple(LoggedFeature(**feature) for feature in raw["features"])
+        told = raw.get("records")
+        views = {feature.view for feature in features}
         return cls(
             project=raw["project"],
             feature_service=raw["feature_service"],
-            features=tuple(LoggedFeature(**feature) for feature in raw["features"]),
+            # Versions before this field was there are known by what they logged.
+            records=are_records(raw["feature_service"], views) if told is None else bool(told),
+            features=features,
             join_keys=tuple(Column(**column) for column in raw["join_keys"]),
             request_data=tuple(Column(**column) for column in raw["request_data"]),
             transforms=tuple((view, where, fingerprint) for view, where, fingerprint in raw["transforms"]),
         )
+
+
+def are_records(feature_service: str, views: Collection[str]) -> bool:
+    """Say whether rows under this name, with features of these views, look like `ServingLogger`'s own.
+
+    Where it is not written beside them: in a file or a spool of an earlier version, or in rows that are read.
+    """
+    view = _RECORD_VIEWS.get(feature_service)
+    return view is not None and set(views) <= {view}

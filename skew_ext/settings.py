@@ -24,13 +24,15 @@ class ParquetSettings(_Strict):
     """A folder of Parquet files, one folder per feature service, partitioned by day (UTC).
 
     `keep_days`, `max_bytes`: the shipper deletes the days before the last so many, and the oldest days beyond so many
-    bytes of the whole log; without them all is kept, since training may want it.
+    bytes of the whole log; without them all is kept, since training may want it. `access`: who may read the files and
+    folders that are made, whatever the umask: their `owner` alone (0600, 0700), or its `group` too (0640, 0750).
     """
 
     type: Literal["parquet"] = "parquet"
     path: Path = Path("data/skew/log")
     keep_days: int | None = Field(default=None, ge=1)
     max_bytes: int | None = Field(default=None, ge=MEBIBYTE)
+    access: Literal["owner", "group"] = "owner"
 
     def within(self, root: Path, project: str) -> ParquetSettings:  # noqa: ARG002 - as the other destinations
         """Give these settings as they are for a repo at `root`."""
@@ -59,6 +61,7 @@ class FeastSettings(_Strict):
     """Where each feature service's own `logging_config` says.
 
     `path`: the Parquet log of what Feast has no place for: lookups by reference, services without `logging_config`.
+    `access`: who may read that, as with `parquet`; what Feast writes, it writes as the umask says.
     `repo`, `yaml`: the Feast repo, the one that these settings stand in unless said otherwise.
     """
 
@@ -66,6 +69,7 @@ class FeastSettings(_Strict):
     path: Path = Path("data/skew/log")
     repo: Path = Path()
     yaml: Path | None = None
+    access: Literal["owner", "group"] = "owner"
 
     def within(self, root: Path, project: str) -> FeastSettings:  # noqa: ARG002 - as the other destinations
         """Give these settings as they are for a repo at `root`."""

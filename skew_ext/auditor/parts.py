@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from skew_ext.clock import as_utc
 from skew_ext.errors import LogError
 from skew_ext.log.destination import destination_from
-from skew_ext.log.parquet import ParquetDestination, service_folder
+from skew_ext.log.folders import service_folder
+from skew_ext.log.parquet import ParquetDestination
 from skew_ext.log.query import LogQuery
 from skew_ext.log.union import union
 from skew_ext.schema import LOG_DATE, LOG_TIMESTAMP, MODEL_VERSION, TIMESTAMP_SUFFIX
@@ -46,7 +47,7 @@ class Window:
     @property
     def query(self) -> LogQuery:
         """What the destination is asked."""
-        return LogQuery(self.feature_service, self.start, self.end)
+        return LogQuery(self.feature_service, self.start, self.end, records=False)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from skew_ext.auditor.key_sample import KeySample, checked_sample, choose_keys
 from skew_ext.auditor.parts import Window, log_parts
 from skew_ext.clock import as_utc
 from skew_ext.errors import AuditError, SpoolError, nearest
-from skew_ext.log.parquet import service_folder
+from skew_ext.log.folders import service_folder
 from skew_ext.repo import settings_of
 from skew_ext.schema import (
     LOG_TIMESTAMP,

@@ -14,6 +14,8 @@ from skew_ext.cli.output import STANDARD_OUTPUT, Target, console, write_json, wr
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import pyarrow as pa
+
     from skew_ext.cli.repo import Repo
     from skew_ext.log.story import Event
     from skew_ext.shipping.stats import LogStats
@@ -42,11 +44,12 @@ def show(repo: Repo, /, request_id: str, json_file: str | None) -> None:
     """
     from skew_ext.cli.telling import tell
     from skew_ext.errors import LogError
-    from skew_ext.log.reading import read_log
+    from skew_ext.log.reading import read_rows
     from skew_ext.log.story import story
 
     store = repo.store()
-    rows = read_log(store, request_id=request_id)
+    rows = read_rows(store, request_id=request_id)
+    _print_notes(rows, set())
     waiting = _waiting(store)
     if not rows.num_rows:
         msg = f"the log has no request {request_id!r}; {waiting or 'see `skew log tail` for those it has'}"
@@ -80,14 +83,18 @@ def tail(repo: Repo, /, *, count: int, feature_service: str | None, follow: bool
     try:
         store = repo.store()
         if not follow:
-            found = events(latest_rows(store, count, feature_service))
+            rows = latest_rows(store, count, feature_service)
+            _print_notes(rows, set())
+            found = events(rows)
             if json_file is not None:
                 write_json(json_file, [event.as_dict() for event in found])
             else:
                 _print_events(found, None)
             return
+        told: set[str] = set()
         with _opened(json_file) as file:
             for rows in follow_log(store, count, feature_service):
+                _print_notes(rows, told)
                 _print_events(events(rows), file)
     except KeyboardInterrupt:
         return
@@ -132,11 +139,15 @@ def _print_counts(counts: LogStats) -> None:
 
 @log.command()
 @click.option("--keep-days", type=click.IntRange(min=1), help="Over skew.destination.keep_days: days before today.")
+@click.option("--trust-clock", is_flag=True, help="Count days from today, also where the log's own are far from it.")
 @click.option("--dry-run", is_flag=True, help="Only say how many rows would go.")
 @click.option("--json", "json_file", type=Target(), help="Write what was done as JSON; - is standard output.")
 @click.pass_obj
-def prune(repo: Repo, /, *, keep_days: int | None, dry_run: bool, json_file: str | None) -> None:
+def prune(repo: Repo, /, *, keep_days: int | None, trust_clock: bool, dry_run: bool, json_file: str | None) -> None:
     """Delete the log's old days: Parquet folders, or PostgreSQL partitions, which takes the schema's owner.
+
+    Days are counted from the newest one that the log has rows of. Where a clock seems to have jumped, nothing goes
+    without --trust-clock.
 
     A Parquet log is also pruned by the shipper, where skew.destination has keep_days or max_bytes.
 
@@ -147,7 +158,9 @@ def prune(repo: Repo, /, *, keep_days: int | None, dry_run: bool, json_file: str
     from skew_ext.clock import utc_now
     from skew_ext.log.pruning import prune_log
 
-    done = prune_log(repo.settings(), utc_now().date(), keep_days=keep_days, dry_run=dry_run)
+    done = prune_log(repo.settings(), utc_now().date(), keep_days=keep_days, dry_run=dry_run, trust_clock=trust_clock)
+    if done.refused:
+        click.echo(f"skew: {done.refused}", err=True)
     if json_file is not None:
         write_json(json_file, {"pruned": done.pruned, "dry_run": dry_run})
         return
@@ -169,6 +182,16 @@ def _opened(target: str | None) -> Iterator[IO[str] | None]:
         return
     with writing(target) as path, path.open("w", encoding="utf-8") as file:
         yield file
+
+
+def _print_notes(rows: pa.Table, told: set[str]) -> None:
+    """Say what of the log was not read, each file once."""
+    from skew_ext.log.notes import notes_of, notes_text
+
+    fresh = [note for note in notes_of(rows) if note.file not in told]
+    told.update(note.file for note in fresh)
+    if fresh:
+        click.echo(f"skew: the log was not read in full: {notes_text(fresh)}", err=True)
 
 
 def _print_events(found: Sequence[Event], file: IO[str] | None) -> None:

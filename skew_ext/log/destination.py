@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from skew_ext.errors import SettingsError
 from skew_ext.log.parquet import ParquetDestination
+from skew_ext.log.parquet_files import GROUP, OWNER, Access
 
 if TYPE_CHECKING:
     from datetime import date
@@ -34,6 +35,23 @@ class Destination(Protocol):
             It never will: there is a row in it that does not fit. Nothing of the batch was stored.
         """
 
+    def probe(self, size: int) -> None:
+        """Raise OSError if the destination cannot take about `size` bytes now; nothing that is stored changes.
+
+        So what fails for its own sake is told from a destination that is away.
+        """
+
+    def count_rows(self, owner: str) -> dict[str, dict[date, int]] | None:
+        """Count the rows of `owner`'s batches that are there now, by feature service and day (UTC).
+
+        Without reading them. None where the destination cannot tell whose rows are whose.
+
+        Raises
+        ------
+        LogError
+            The log is there and cannot be read.
+        """
+
     def maintain(self, owner: str, today: date) -> Upkeep:
         """Look after what is stored, where that is a writer's business: merge small files, let old days go.
 
@@ -41,8 +59,12 @@ class Destination(Protocol):
         way; OSError where it cannot be done now.
         """
 
-    def prune(self, today: date, *, dry_run: bool = False) -> Upkeep:
-        """Delete the days that the settings do not keep; with `dry_run`, only count their rows."""
+    def prune(self, today: date, *, dry_run: bool = False, trust_clock: bool = False) -> Upkeep:
+        """Delete the days that the settings do not keep; with `dry_run`, only count their rows.
+
+        Days are counted from the newest one that the log has rows of, with `trust_clock` from `today`, whatever that
+        deletes; see `skew_ext.log.keeping`.
+        """
 
     def read(self, query: LogQuery) -> pa.Table:
         """Give the rows that fit, in any order; no rows, and at least the system columns, where none do.
@@ -59,16 +81,22 @@ def destination_from(settings: dict[str, Any]) -> Destination:
     kind = settings["type"]
     if kind == "parquet":
         keeping = {name: settings.get(name) for name in ("keep_days", "max_bytes")}
-        return ParquetDestination(Path(settings["path"]), **keeping)
+        return ParquetDestination(Path(settings["path"]), access=_access(settings), **keeping)
     if kind == "postgres":
         return _postgres(settings)
     if kind == "feast":
         from skew_ext.log.feast_destination import FeastDestination  # noqa: PLC0415 - Feast is slow to import
 
         yaml = settings["yaml"]
-        return FeastDestination(Path(settings["repo"]), Path(settings["path"]), None if yaml is None else Path(yaml))
+        repo, path = Path(settings["repo"]), Path(settings["path"])
+        return FeastDestination(repo, path, None if yaml is None else Path(yaml), access=_access(settings))
     msg = f"no destination of type {kind!r}; this version stores to: parquet, postgres, feast"
     raise SettingsError(msg)
+
+
+def _access(settings: dict[str, Any]) -> Access:
+    # A spool of an earlier version does not say it.
+    return GROUP if settings.get("access") == "group" else OWNER
 
 
 def _postgres(settings: dict[str, Any]) -> Destination:

@@ -26,7 +26,9 @@ from feast.protos.feast.core.FeatureService_pb2 import LoggingConfig as LoggingC
 
 from skew_ext.errors import LogError
 from skew_ext.log.decode import SYSTEM_FIELDS
+from skew_ext.log.notes import notes_of, with_notes
 from skew_ext.log.parquet import ParquetDestination
+from skew_ext.log.parquet_files import OWNER, Access
 from skew_ext.log.union import union
 from skew_ext.schema import FEATURE_SERVICE, LOG_DATE, LOG_TIMESTAMP, REQUEST_ID, ROW, SEQUENCE, WRITER
 
@@ -53,10 +55,10 @@ class FeastDestination:
     `path`, each row once.
     """
 
-    def __init__(self, repo: Path, path: Path, yaml: Path | None = None) -> None:
+    def __init__(self, repo: Path, path: Path, yaml: Path | None = None, *, access: Access = OWNER) -> None:
         self._repo = repo
         self._yaml = yaml
-        self._rest = ParquetDestination(path)
+        self._rest = ParquetDestination(path, access=access)
         self._opened: FeatureStore | None = None
 
     def write(self, table: pa.Table, schema: LogSchema, batch: str) -> None:
@@ -85,15 +87,23 @@ class FeastDestination:
         except Exception as error:  # noqa: BLE001 - likewise
             msg = f"Feast cannot read the log: {' '.join(str(error).split())}"
             raise LogError(msg) from None
-        return each_once(union([*tables, self._rest.read(query)]))
+        rest = self._rest.read(query)
+        return with_notes(each_once(union([*tables, rest])), notes_of(rest))
+
+    def probe(self, size: int) -> None:
+        """Raise OSError if what Feast has no place for cannot be stored; what it has is tried by storing."""
+        self._rest.probe(size)
+
+    def count_rows(self, owner: str) -> None:
+        """Return None: a warehouse does not know whose rows are whose."""
 
     def maintain(self, owner: str, today: date) -> Upkeep:
         """Look after what Feast has no place for; the rest is the warehouse's own."""
         return self._rest.maintain(owner, today)
 
-    def prune(self, today: date, *, dry_run: bool = False) -> Upkeep:
+    def prune(self, today: date, *, dry_run: bool = False, trust_clock: bool = False) -> Upkeep:
         """Prune what Feast has no place for."""
-        return self._rest.prune(today, dry_run=dry_run)
+        return self._rest.prune(today, dry_run=dry_run, trust_clock=trust_clock)
 
     def _store(self) -> FeatureStore:
         if self._opened is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from skew_ext.clock import utc_now
-from skew_ext.log.reading import read_log
+from skew_ext.log.reading import read_rows
 from skew_ext.repo import settings_of
 from skew_ext.schema import LOG_TIMESTAMP, ROW, SEQUENCE, WRITER
 
@@ -28,7 +28,7 @@ def latest_rows(store: FeatureStore, count: int, feature_service: str | None = N
     """Give the latest `count` rows, in the order in which they were served."""
     rows, now = None, utc_now()
     for window in _WINDOWS:
-        rows = read_log(store, feature_service, None if window is None else now - window)
+        rows = read_rows(store, feature_service, None if window is None else now - window)
         if rows.num_rows >= count:
             break
     assert rows is not None  # noqa: S101 - there is a window
@@ -48,12 +48,12 @@ def follow_log(
     start = _from(rows, None, look_back)
     yield rows
     latest = max(_places(rows).values(), default=None)
-    earlier = _places(read_log(store, feature_service, start))
+    earlier = _places(read_rows(store, feature_service, start))
     # What is later than the latest row came between the two readings.
     seen = {place for place, at in earlier.items() if latest is not None and at <= latest}
     while True:
         wait(POLL_SECONDS)
-        rows = read_log(store, feature_service, start)
+        rows = read_rows(store, feature_service, start)
         places = _places(rows)
         fresh = [place not in seen for place in places]
         seen = set(places)

@@ -7,6 +7,7 @@ and the cell has the nearest thing that PostgreSQL can hold; reading puts the se
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -17,11 +18,12 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from skew_ext.errors import LogError, RefusedError
+from skew_ext.log.keeping import days_to_go
 from skew_ext.log.postgres_encode import encode, holdable, unholdable
 from skew_ext.log.postgres_read import LogReader
 from skew_ext.log.postgres_session import Database, PostgresError
 from skew_ext.log.postgres_types import EXACT, catalog_text, pg_type
-from skew_ext.log.postgres_upkeep import prune
+from skew_ext.log.postgres_upkeep import Partitions
 from skew_ext.log.union import union
 from skew_ext.log.upkeep import Upkeep
 from skew_ext.schema import LOG_DATE
@@ -94,19 +96,31 @@ class PostgresDestination:
                 raise RefusedError(str(error)) from None
             raise
 
+    def probe(self, size: int) -> None:  # noqa: ARG002 - how much room a server has, it does not say
+        """Raise PostgresError if the database cannot be reached, or takes no rows now."""
+        # A write that is taken back: a standby, or a server that is going down, may well answer a question.
+        with self._database.connected() as connection, connection.transaction(force_rollback=True):
+            self._record(connection, "", f"probe-{secrets.token_hex(16)}", 0)
+
+    def count_rows(self, owner: str) -> None:
+        """Return None: a row does not say which spool it came from."""
+
     def maintain(self, owner: str, today: date) -> Upkeep:  # noqa: ARG002 - as the other destinations
         """Do nothing: to drop a partition is the owner's right, not the writer's; see `skew log prune`."""
         return Upkeep()
 
-    def prune(self, today: date, *, dry_run: bool = False) -> Upkeep:
+    def prune(self, today: date, *, dry_run: bool = False, trust_clock: bool = False) -> Upkeep:
         """Drop the partitions of the days that are not kept; LogError if that cannot be done."""
         if self._keep_days is None:
             return Upkeep()
         self._layouts.clear()
         try:
             with self._database.connected() as connection:
-                first = today - timedelta(days=self._keep_days)
-                return prune(connection, self._schema, self._project, first, dry_run=dry_run)
+                log = Partitions(connection, self._schema, self._project)
+                keeping = days_to_go(log.days(), today, self._keep_days, trust_clock=trust_clock)
+                done = log.drop(keeping.going, dry_run=dry_run)
+                done.refused = keeping.refused
+                return done
         except PostgresError as error:
             msg = f"the log cannot be pruned: {error}; dropping partitions takes the schema's owner, skew_migrator"
             raise LogError(msg) from None

@@ -12,7 +12,7 @@ from psycopg import sql
 from skew_ext.log.decode import table_schema
 from skew_ext.log.postgres_decode import decode
 from skew_ext.log.postgres_types import EXACT, catalog_text, pg_type
-from skew_ext.schema import LOG_TIMESTAMP, REQUEST_ID, SCHEMA, LogSchema
+from skew_ext.schema import LOG_TIMESTAMP, REQUEST_ID, RESERVED, SCHEMA, LogSchema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +81,7 @@ class LogReader:
         arrays = [pa.chunked_array([piece[index] for piece in pieces]) for index in range(len(kept) + 1)]
         read = _Read(dict(zip(kept, arrays, strict=False)), _exact_cells(arrays[-1]))
         hashes = read.hashes()
-        found = self._schemas(table, hashes)
+        found = _asked(self._schemas(table, hashes), query)
         rows = [read.table(schema, whole=len(hashes) == 1) for schema in found]
         if query.request_id is None:
             return rows
@@ -91,6 +91,15 @@ class LogReader:
     def _schemas(self, table: str, hashes: list[str]) -> list[LogSchema]:
         found = self._connection.execute(_SCHEMAS.format(self._schema), (table, hashes)).fetchall()
         return [LogSchema.from_text(content) for (content,) in found]
+
+
+def _asked(schemas: list[LogSchema], query: LogQuery) -> list[LogSchema]:
+    """Leave out `ServingLogger`'s records, or a service's lookups, where both have the name that is asked for."""
+    if query.feature_service not in RESERVED:
+        return schemas
+    lookups = [schema for schema in schemas if not schema.records]
+    records = not lookups if query.records is None else query.records
+    return [schema for schema in schemas if schema.records] if records else lookups
 
 
 class _Read:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING
 
 from psycopg import sql
@@ -11,7 +12,7 @@ from skew_ext.log.postgres_types import catalog_text
 from skew_ext.log.upkeep import Upkeep
 
 if TYPE_CHECKING:
-    from datetime import date
+    from collections.abc import Collection
 
     from skew_ext.log.postgres_session import Connection
 
@@ -30,24 +31,50 @@ ORDER BY child.relname
 _FORGET = sql.SQL("DELETE FROM {}.batches WHERE stored_at < now() - make_interval(days => %s)")
 
 
-def prune(connection: Connection, schema: str, project: str, first: date, *, dry_run: bool = False) -> Upkeep:
-    """Drop a project's partitions of the days before `first`; with `dry_run`, only count their rows."""
-    done = Upkeep()
-    for partition in _old(connection, schema, project, first):
-        table = sql.Identifier(schema, partition)
-        (rows,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone() or (0,)
-        done.pruned["age"] = done.pruned.get("age", 0) + rows
+class Partitions:
+    """The partitions of one project's log: one for each feature service and day."""
+
+    def __init__(self, connection: Connection, schema: str, project: str) -> None:
+        self._connection = connection
+        self._schema = schema
+        quoted = sql.Identifier(schema).as_string(connection)
+        statement = _PARTITIONS.format(schema=sql.Identifier(schema), name=sql.Literal(quoted))
+        found = connection.execute(statement, (catalog_text(project),)).fetchall()
+        days = {name: _DAY.search(name) for (name,) in found}
+        # A partition that somebody else made has another kind of name.
+        self._days = {
+            name: datetime.strptime(day[1], "%Y%m%d").replace(tzinfo=timezone.utc).date()
+            for name, day in days.items()
+            if day is not None
+        }
+
+    def days(self) -> set[date]:
+        """Return the days of the partitions, up to the newest one that has rows."""
+        for newest in sorted(set(self._days.values()), reverse=True):
+            if any(self._has_rows(name) for name, day in self._days.items() if day == newest):
+                return {day for day in self._days.values() if day <= newest}
+        return set()
+
+    def drop(self, going: Collection[date], *, dry_run: bool) -> Upkeep:
+        """Drop the partitions of some days; with `dry_run`, only count their rows.
+
+        Each is counted and dropped in one transaction, so no row comes between, and a kill leaves none half-dropped.
+        """
+        done = Upkeep()
+        for partition in sorted(name for name, day in self._days.items() if day in set(going)):
+            table = sql.Identifier(self._schema, partition)
+            with self._connection.transaction():
+                if not dry_run:
+                    self._connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
+                count = sql.SQL("SELECT count(*) FROM {}").format(table)
+                (rows,) = self._connection.execute(count).fetchone() or (0,)
+                if not dry_run:
+                    self._connection.execute(sql.SQL("DROP TABLE {}").format(table))
+            done.pruned["age"] = done.pruned.get("age", 0) + rows
         if not dry_run:
-            connection.execute(sql.SQL("DROP TABLE {}").format(table))
-    if not dry_run:
-        connection.execute(_FORGET.format(sql.Identifier(schema)), (BATCH_DAYS,))
-    return done
+            self._connection.execute(_FORGET.format(sql.Identifier(self._schema)), (BATCH_DAYS,))
+        return done
 
-
-def _old(connection: Connection, schema: str, project: str, first: date) -> list[str]:
-    quoted = sql.Identifier(schema).as_string(connection)
-    statement = _PARTITIONS.format(schema=sql.Identifier(schema), name=sql.Literal(quoted))
-    partitions = connection.execute(statement, (catalog_text(project),)).fetchall()
-    days = {name: _DAY.search(name) for (name,) in partitions}
-    # A partition that somebody else made has another kind of name.
-    return [name for name, day in days.items() if day is not None and day[1] < f"{first:%Y%m%d}"]
+    def _has_rows(self, partition: str) -> bool:
+        found = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(self._schema, partition))
+        return bool((self._connection.execute(found).fetchone() or (False,))[0])

@@ -11,9 +11,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LogQuery:
-    """Which rows to read. None does not narrow; times are aware, and the window is [start, end)."""
+    """Which rows to read. None does not narrow; times are aware, and the window is [start, end).
+
+    `records` matters where `feature_service` is one of `skew_ext.schema.RESERVED`: True is `ServingLogger`'s records
+    of that name, False the lookups of a service that somebody gave that name, None the lookups where there are any.
+    """
 
     feature_service: str | None = None
     start: datetime | None = None
     end: datetime | None = None
     request_id: str | None = None
+    records: bool | None = None

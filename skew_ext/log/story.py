@@ -31,6 +31,7 @@ from skew_ext.schema import (
     TIMESTAMP_SUFFIX,
     TRANSFORMS,
     WRITER,
+    are_records,
 )
 
 LOOKUP = "lookup"
@@ -169,7 +170,7 @@ class _Reader:
 
     def event(self, rows: list[dict[str, Any]]) -> Event:
         first = rows[0]
-        kind = _KINDS.get(first[FEATURE_SERVICE], LOOKUP)
+        kind = self._kind(first)
         read = tuple(self._row(row, kind) for row in rows)
         return Event(
             kind=kind,
@@ -186,6 +187,12 @@ class _Reader:
             sequence=first[SEQUENCE],
             rows=read,
         )
+
+    def _kind(self, row: dict[str, Any]) -> str:
+        # A feature service may have one of these names too; its features are of other views.
+        kind = _KINDS.get(row[FEATURE_SERVICE], LOOKUP)
+        views = {name.partition("__")[0] for name in self._features if row[name + STATUS_SUFFIX] is not None}
+        return kind if kind == LOOKUP or are_records(row[FEATURE_SERVICE], views) else LOOKUP
 
     def _row(self, row: dict[str, Any], kind: str) -> Row:
         # A feature without a status, or a key without a value, belongs to another feature set's rows.

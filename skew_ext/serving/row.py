@@ -67,6 +67,7 @@ class LoggedRow:
             ),
             join_keys=tuple(Column(name, key.value_type) for name, key in self.keys.items()),
             request_data=(),
+            records=True,
         )
 
     def response(self) -> bytes:

@@ -101,7 +101,7 @@ def logged_labels(store: FeatureStore, start: datetime | None) -> GivenLabels:
     LogError
         The log cannot be read.
     """
-    log = read_log(store, LABEL, start)
+    log = read_log(store, LABEL, start, records=True)
     if not log.num_rows or LOGGED not in log.column_names:
         msg = "the log has no labels: log them with ServingLogger.log_label, or give labels as a frame"
         raise TrainingSetError(msg)

@@ -65,7 +65,7 @@ def logged_lookups(
         There are none, or the log cannot be read.
     """
     views = plan_views(store, find_service(store, service))
-    log = read_log(store, service, start, end)
+    log = read_log(store, service, start, end, records=False)
     if model_version is not None and log.num_rows:
         log = log.filter(pc.equal(log[MODEL_VERSION], model_version))
     if not log.num_rows:

@@ -48,7 +48,7 @@ def score_change(store: FeatureStore, now: datetime) -> ScoreChange | None:
     where the two intervals do not touch.
     """
     start = now - RECENT - BEFORE
-    predictions, labels = read_log(store, PREDICTION, start, now), read_log(store, LABEL, start, now)
+    predictions, labels = (read_log(store, service, start, now, records=True) for service in (PREDICTION, LABEL))
     if _LABEL not in labels.column_names or _PREDICTION not in predictions.column_names:
         return None
     keep = [name for name in (REQUEST_ID, LOG_TIMESTAMP, _PREDICTION, _SCORE) if name in predictions.column_names]

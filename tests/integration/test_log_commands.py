@@ -258,13 +258,15 @@ def test_wrong_arguments_are_exit_2(repo: Repo, arguments: list[str]) -> None:
     assert skew(repo, "log", *arguments).exit_code == 2
 
 
-def test_a_damaged_log_is_one_line_and_exit_2(repo: Repo) -> None:
+def test_a_damaged_file_is_named_and_the_rest_is_shown(repo: Repo) -> None:
     tell_a_story(repo)
     file = next((repo.path / "data/skew/log/scoring").rglob("*.parquet"))
     file.write_bytes(b"not parquet")
-    result = skew(repo, "log", "show", "r-1")
-    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-    assert "cannot be read" in result.stderr
+    for arguments in (["show", "r-1"], ["tail"]):
+        result = skew(repo, "log", *arguments)
+        assert (result.exit_code, result.stderr.count("\n")) == (0, 1)
+        assert f"{file} cannot be read" in result.stderr
+        assert "prediction" in result.stdout
 
 
 def test_follow_goes_on_with_what_comes_and_ends_with_exit_0(repo: Repo, tmp_path: Path) -> None:

@@ -199,13 +199,19 @@ def test_pruning_is_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     look(repo, datetime.now(timezone.utc) - 9 * DAY)
     Shipper(repo.path / "data/skew/spool").drain()
     arguments = ["-c", str(repo.path), "log", "prune"]
+    alone = CliRunner().invoke(cli, [*arguments, "--keep-days", "5"])
+    assert alone.exit_code == 2
+    assert "and the clock says" in alone.output
+    assert "--trust-clock" in alone.output
+    look(repo, datetime.now(timezone.utc))
+    Shipper(repo.path / "data/skew/spool").drain()
     unsaid = CliRunner().invoke(cli, arguments)
     assert unsaid.exit_code == 2
     assert "skew.destination.keep_days, or give --keep-days" in unsaid.output
     assert "would delete 1 rows by age" in CliRunner().invoke(cli, [*arguments, "--keep-days", "5", "--dry-run"]).output
     done = CliRunner().invoke(cli, [*arguments, "--keep-days", "5", "--json", "-"])
     assert json.loads(done.output) == {"pruned": {"age": 1}, "dry_run": False}
-    assert read_log(repo.path).num_rows == 0
+    assert read_log(repo.path).num_rows == 1
 
 
 def test_partitions_go_by_age_and_only_by_their_owner(

@@ -21,7 +21,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from skew_ext.auditor.parts import parquet_files
 from skew_ext.baseline.alignment import ROW_ID
-from skew_ext.log.parquet_upkeep import replaced_by
+from skew_ext.log.parquet_files import replaced_by
 from skew_ext.schema import LOG_TIMESTAMP, MODEL_VERSION, SEQUENCE
 
 if TYPE_CHECKING:
