@@ -11,7 +11,8 @@ from skew_ext.auditor.key_sample import KeySample, checked_sample, choose_keys
 from skew_ext.auditor.parts import Window, log_parts
 from skew_ext.clock import as_utc
 from skew_ext.errors import AuditError, SpoolError, nearest
-from skew_ext.log.folders import service_folder
+from skew_ext.log.notes import notes_text
+from skew_ext.log.parquet_scan import select, steadily
 from skew_ext.repo import settings_of
 from skew_ext.schema import (
     LOG_TIMESTAMP,
@@ -29,12 +30,13 @@ from skew_ext.statistics import as_arrow
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from datetime import timedelta
-    from pathlib import Path
 
     import pandas as pd
     from feast import FeatureStore
 
     from skew_ext.baseline.plan import ViewPlan
+    from skew_ext.log.notes import LogNote
+    from skew_ext.log.parquet_scan import Selection
 
 
 def checked_window(service: str, start: datetime, end: datetime, model_version: str | None) -> Window:
@@ -61,13 +63,16 @@ class WindowLog:
         self._features = [view.column(name) for view in views for name in view.features]
         self._sample = checked_sample(sample)
         self._chosen: KeySample | None = None
+        self.left_out: list[LogNote] = []
+        """What of the log's folder was not read: complete when the parts have been."""
 
     def parts(self) -> Iterator[pa.Table]:
         """Give the rows, in parts of bounded size."""
         if self._sample is not None:
             keys = log_parts(self._settings, self.window, [*self._keys, REQUEST_ID])
             self._chosen = choose_keys(keys, self._keys, self._sample)
-        for part in log_parts(self._settings, self.window, self.columns):
+        self.left_out.clear()
+        for part in log_parts(self._settings, self.window, self.columns, notes=self.left_out):
             rows = part if self._chosen is None else self._chosen.of(part)
             if rows.num_rows:
                 yield rows
@@ -83,18 +88,20 @@ class WindowLog:
         """Whether only a sample of the entity keys is audited."""
         return self._sample is not None
 
-    @property
-    def parquet_folder(self) -> Path | None:
-        """The folder of the service's Parquet log; None where the log is elsewhere."""
+    def parquet_files(self) -> Selection | None:
+        """Return the files of a Parquet log that have the window's rows; None where the log is elsewhere."""
         settings = self._settings.destination
         if not isinstance(settings, ParquetSettings):
             return None
-        return service_folder(settings.path, self.window.feature_service)
+        selection = steadily(settings.path, lambda: select(settings.path, self.window.query))
+        self.left_out = selection.notes
+        return selection
 
     def require(self, rows: int, logged: Collection[str]) -> None:
         """Raise AuditError if there were no rows, or if none of the service's features was `logged` in them."""
         if not rows:
-            raise AuditError(_no_rows(self._store, self.window))
+            left_out = f"; of the log's folder, {notes_text(self.left_out)}" if self.left_out else ""
+            raise AuditError(_no_rows(self._store, self.window) + left_out)
         if self._features and not logged:
             msg = (
                 f"the log has lookups of {self.window.feature_service!r}, and none of its features "

@@ -133,7 +133,7 @@ class ParquetDestination:
         return pruned_rows(self.path, owner)
 
     def _write_day(self, rows: pa.Table, schema: LogSchema, folder: Path, batch: str) -> None:
-        about = about_table(rows, schema.feature_service, schema.hash, records=schema.records)
+        about = about_table(rows, schema, batch)
         kept = {**(rows.schema.metadata or {}), ABOUT: about.encoded()}
         make_folder(folder, self.path, self._access)
         path = folder / f"{batch}{SUFFIX}"

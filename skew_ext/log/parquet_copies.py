@@ -39,7 +39,7 @@ def copied_rows(files: Sequence[LogFile]) -> tuple[Places, list[LogNote]]:
     places: Places = {}
     notes: list[LogNote] = []
     for alike in _meeting(files):
-        found, told = _copied(sorted(alike, key=lambda file: (-file.rows, len(file.name), file.path)))
+        found, told = _copied(sorted(alike, key=lambda file: (file.is_copy, -file.rows, len(file.name), file.path)))
         places |= found
         notes += told
     return places, notes

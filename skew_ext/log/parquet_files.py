@@ -40,9 +40,13 @@ from skew_ext.schema import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from skew_ext.schema import LogSchema
+
 ABOUT = b"skew.file"
 REPLACES = b"skew.replaces"
 SUFFIX = ".parquet"
+ASIDE = ".merged"
+"""A folder in a day's one: files that were merged away, for readings that had chosen them before."""
 _FORMAT = 1
 _TOLD = (SCHEMA, FEATURE_SERVICE, LOG_DATE, WRITER, SEQUENCE)
 _NEEDED = {each.name: each.type for each in SYSTEM_FIELDS if each.name in (*_TOLD, REQUEST_ID, LOG_TIMESTAMP, ROW)}
@@ -77,7 +81,10 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class About:
-    """Whose rows a file has. `day` and `schema` are None where it has several, which none of ours has."""
+    """Whose rows a file has. `day` and `schema` are None where it has several, which none of ours has.
+
+    `batch` is the name that it was written under; empty where an earlier version wrote it, or another tool.
+    """
 
     service: str
     records: bool
@@ -85,6 +92,7 @@ class About:
     day: date | None
     rows: int
     spans: Spans = field(default_factory=dict)
+    batch: str = ""
 
     def encoded(self) -> bytes:
         """Return it as it stands in the file."""
@@ -100,7 +108,9 @@ class About:
         spans = {str(name): [(int(a), int(b)) for a, b in ranges] for name, ranges in told["spans"].items()}
         day = None if told["day"] is None else date.fromisoformat(told["day"])
         schema = None if told["schema"] is None else str(told["schema"])
-        return cls(str(told["service"]), bool(told["records"]), schema, day, int(told["rows"]), spans)
+        return cls(
+            str(told["service"]), bool(told["records"]), schema, day, int(told["rows"]), spans, str(told["batch"])
+        )
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,11 @@ class LogFile:
     def name(self) -> str:
         """The file's name, without its folder."""
         return os.path.basename(self.path)  # noqa: PTH119 - a path is slow to make, and files are many
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it may have been put there by somebody else: it has another name than it was written under."""
+        return f"{self.about.batch}{SUFFIX}" != self.name
 
     @property
     def rows(self) -> int:
@@ -151,13 +166,14 @@ class Access:
 OWNER, GROUP = Access(), Access(0o640, 0o750)
 
 
-def about_table(table: pa.Table, service: str, schema: str, *, records: bool) -> About:
+def about_table(table: pa.Table, schema: LogSchema, batch: str) -> About:
     """Return what the file of a table of one schema and one day will say about it."""
     days = pc.unique(table[LOG_DATE]).to_pylist()
-    return About(service, records, schema, days[0] if len(days) == 1 else None, table.num_rows, _spans(table))
+    day = days[0] if len(days) == 1 else None
+    return About(schema.feature_service, schema.records, schema.hash, day, table.num_rows, _spans(table), batch)
 
 
-def joined(abouts: Iterable[About]) -> About:
+def joined(abouts: Iterable[About], batch: str) -> About:
     """Return what a file says that has the rows of several files of one service."""
     given = list(abouts)
     spans: Spans = {}
@@ -172,6 +188,7 @@ def joined(abouts: Iterable[About]) -> About:
         found.pop() if len(found) == 1 else None,
         sum(one.rows for one in given),
         {writer: _narrowed(ranges) for writer, ranges in spans.items()},
+        batch,
     )
 
 
@@ -252,6 +269,20 @@ def described(path: str) -> LogFile | LogNote:
         return LogNote(path, "foreign", "has rows of several feature services: it was left out")
     shape = hashlib.sha256(schema.remove_metadata().to_string().encode()).hexdigest()[:16]
     return LogFile(path, about, groups, shape, ids, tuple(replaced_by(schema)))
+
+
+def opened_file(path: str) -> pq.ParquetFile:
+    """Open a file that a reading has chosen, also where it was merged away meanwhile; else FileNotFoundError."""
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError:
+        return pq.ParquetFile(aside_of(path))
+
+
+def aside_of(path: str) -> str:
+    """Return where a file is kept for a while that was merged away."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/{ASIDE}/{name}.gone"
 
 
 def unreadable(path: str, error: Exception) -> LogNote:

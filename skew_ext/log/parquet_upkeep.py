@@ -11,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
+import time
 from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +26,7 @@ from skew_ext.log.folders import days
 from skew_ext.log.parquet_copies import copied_rows
 from skew_ext.log.parquet_files import (
     ABOUT,
+    ASIDE,
     OWNER,
     REPLACES,
     SUFFIX,
@@ -31,6 +34,7 @@ from skew_ext.log.parquet_files import (
     LogFile,
     Stamp,
     appearing,
+    aside_of,
     described,
     joined,
     listed,
@@ -51,6 +55,8 @@ ENOUGH = 8
 _MOST_FILES = 512
 _ROW_GROUP = 128 << 10
 _MERGED = "merged"
+ASIDE_SECONDS = 3600.0
+"""How long a file that was merged away is kept for the readings that have chosen it before."""
 _WASTE = 1 << 20
 """Bytes of entries of files that are gone, from which on an index is written anew."""
 
@@ -86,6 +92,7 @@ class _Day:
         """Merge what there is to merge, and bring the index up to date."""
         for temporary in self._folder.glob(f".{self._owner}-*.tmp"):
             temporary.unlink(missing_ok=True)
+        self._delete_aside()
         found = self._files()
         replaced = {name for file in found for name in file.replaces}
         for name in replaced & {file.name for file in found}:
@@ -171,9 +178,10 @@ class _Day:
     def _merge(self, files: Sequence[LogFile]) -> int:
         names = [file.name for file in files]
         digest = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]
-        path = self._folder / f"{self._owner}-{_MERGED}-{digest}{SUFFIX}"
+        name = f"{self._owner}-{_MERGED}-{digest}"
+        path = self._folder / f"{name}{SUFFIX}"
         schema = pq.read_schema(files[0].path)
-        about = joined([file.about for file in files]).encoded()
+        about = joined([file.about for file in files], name).encoded()
         schema = schema.with_metadata({**(schema.metadata or {}), REPLACES: json.dumps(names).encode(), ABOUT: about})
         keys = []
         with appearing(path, self._access) as target, pq.ParquetWriter(target, schema, compression="zstd") as writer:
@@ -186,8 +194,25 @@ class _Day:
             append(self._folder, self._owner, [*self._entries, entry], self._access)
             self._entries.clear()
         for file in files:
+            self._keep_aside(file.path)
             Path(file.path).unlink(missing_ok=True)
         return len(files) - 1
+
+    def _keep_aside(self, path: str) -> None:
+        """Keep what is merged away for a while under a name that no reading lists: an audit may be in the midst."""
+        aside = Path(aside_of(path))
+        with suppress(OSError):  # a file system without links, and a reading that starts again
+            if not aside.parent.is_dir():
+                aside.parent.mkdir(mode=self._access.folder)
+                aside.parent.chmod(self._access.folder)
+            os.link(path, aside)
+
+    def _delete_aside(self) -> None:
+        before = time.time() - ASIDE_SECONDS
+        with suppress(FileNotFoundError), os.scandir(self._folder / ASIDE) as found:
+            for each in found:
+                if each.stat(follow_symlinks=False).st_ctime < before:
+                    Path(each.path).unlink(missing_ok=True)
 
     def _keep_index(self) -> None:
         """Put what is new into one's own index; write it anew where most of it is of files that are gone."""

@@ -102,8 +102,9 @@ class PostgresDestination:
         with self._database.connected() as connection, connection.transaction(force_rollback=True):
             self._record(connection, "", f"probe-{secrets.token_hex(16)}", 0)
 
-    def count_rows(self, owner: str) -> None:
+    def count_rows(self, owner: str) -> dict[str, dict[date, int]] | None:  # noqa: ARG002 - likewise
         """Return None: a row does not say which spool it came from."""
+        return None
 
     def maintain(self, owner: str, today: date) -> Upkeep:  # noqa: ARG002 - as the other destinations
         """Do nothing: to drop a partition is the owner's right, not the writer's; see `skew log prune`."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -19,14 +20,11 @@ from pyspark import StorageLevel
 from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from skew_ext.auditor.parts import parquet_files
 from skew_ext.baseline.alignment import ROW_ID
-from skew_ext.log.parquet_files import replaced_by
 from skew_ext.schema import LOG_TIMESTAMP, MODEL_VERSION, SEQUENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -66,12 +64,10 @@ def log_frames(session: SparkSession, log: WindowLog, parts: Iterator[pa.Table])
 
 
 def _parquet(session: SparkSession, log: WindowLog) -> LogFrame | None:
-    folder = log.parquet_folder
-    if folder is None:
+    selection = log.parquet_files()
+    if selection is None or selection.left_out:
         return None
-    files = {file: pq.read_schema(file) for file in parquet_files(folder, log.window)}
-    replaced = {name for schema in files.values() for name in replaced_by(schema)}
-    files = {file: schema for file, schema in files.items() if file.name not in replaced}
+    files = {Path(file.path): pq.read_schema(file.path) for file in selection.files}
     schema = _common(list(files.values()), {*log.columns, SEQUENCE, MODEL_VERSION})
     return None if schema is None or not files else _read(session, list(files), schema, log.window)
 
