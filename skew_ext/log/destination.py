@@ -52,11 +52,15 @@ class Destination(Protocol):
             The log is there and cannot be read.
         """
 
-    def maintain(self, owner: str, today: date) -> Upkeep:
+    @property
+    def wants_upkeep(self) -> bool:
+        """Whether it is time for `maintain(quick=True)`, also where the shipper is busy."""
+
+    def maintain(self, owner: str, today: date, *, quick: bool = False) -> Upkeep:
         """Look after what is stored, where that is a writer's business: merge small files, let old days go.
 
         `owner` is what the names of this shipper's batches start with. Called now and then, when no batch is on its
-        way; OSError where it cannot be done now.
+        way; OSError where it cannot be done now. `quick` is only what this destination has written since the last time.
         """
 
     def prune(self, today: date, *, dry_run: bool = False, trust_clock: bool = False) -> Upkeep:

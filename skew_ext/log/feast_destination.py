@@ -98,9 +98,14 @@ class FeastDestination:
         """Return None: a warehouse does not know whose rows are whose."""
         return None
 
-    def maintain(self, owner: str, today: date) -> Upkeep:
+    @property
+    def wants_upkeep(self) -> bool:
+        """Whether what Feast has no place for is better merged now than later."""
+        return self._rest.wants_upkeep
+
+    def maintain(self, owner: str, today: date, *, quick: bool = False) -> Upkeep:
         """Look after what Feast has no place for; the rest is the warehouse's own."""
-        return self._rest.maintain(owner, today)
+        return self._rest.maintain(owner, today, quick=quick)
 
     def prune(self, today: date, *, dry_run: bool = False, trust_clock: bool = False) -> Upkeep:
         """Prune what Feast has no place for."""

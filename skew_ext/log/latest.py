@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from skew_ext.clock import utc_now
+from skew_ext.log.destination import destination_from
 from skew_ext.log.reading import read_rows
 from skew_ext.repo import settings_of
 from skew_ext.schema import LOG_TIMESTAMP, ROW, SEQUENCE, WRITER
@@ -26,13 +27,24 @@ _FLUSHES = 3
 
 def latest_rows(store: FeatureStore, count: int, feature_service: str | None = None) -> pa.Table:
     """Give the latest `count` rows, in the order in which they were served."""
-    rows, now = None, utc_now()
-    for window in _WINDOWS:
-        rows = read_rows(store, feature_service, None if window is None else now - window)
+    rows = None
+    for start in _starts(store, count, feature_service):
+        rows = read_rows(store, feature_service, start)
         if rows.num_rows >= count:
             break
     assert rows is not None  # noqa: S101 - there is a window
     return rows.slice(max(0, rows.num_rows - count))
+
+
+def _starts(store: FeatureStore, count: int, feature_service: str | None) -> Iterator[datetime | None]:
+    """Give times from which on to look for so many rows, earlier and earlier."""
+    destination = destination_from(settings_of(store).destination.model_dump(mode="json"))
+    # Files say where to look; of PostgreSQL it is tried.
+    told = getattr(destination, "latest_start", None)
+    if told is not None:
+        yield told(count, feature_service)
+    now = utc_now()
+    yield from (None if window is None else now - window for window in _WINDOWS)
 
 
 def follow_log(

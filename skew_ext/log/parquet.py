@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -34,21 +34,23 @@ from skew_ext.log.parquet_files import (
 from skew_ext.log.parquet_index import append, encoded
 from skew_ext.log.parquet_prune import Limits, Pruned, prune, pruned_rows
 from skew_ext.log.parquet_reading import read_files
-from skew_ext.log.parquet_scan import owner_of, select, steadily
-from skew_ext.log.parquet_upkeep import merge_small_files
+from skew_ext.log.parquet_scan import latest_start, owner_of, select, steadily
+from skew_ext.log.parquet_upkeep import Merging
 from skew_ext.log.query import LogQuery
 from skew_ext.log.request_filter import build, hashes
+from skew_ext.log.upkeep import Upkeep
 from skew_ext.schema import LOG_DATE, REQUEST_ID
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, datetime
     from pathlib import Path
 
-    from skew_ext.log.upkeep import Upkeep
     from skew_ext.schema import LogSchema
 
 logger = logging.getLogger("skew_ext.log")
 _MEBIBYTE = 1 << 20
+MANY = 32
+"""So many new files in a day's folder are merged without waiting for the shipper to be idle."""
 
 
 class ParquetDestination:
@@ -62,6 +64,8 @@ class ParquetDestination:
         self._max_bytes = max_bytes
         self._access = access
         self._refused = ""
+        self._merging = Merging(path, access)
+        self._written: Counter[Path] = Counter()
 
     def write(self, table: pa.Table, schema: LogSchema, batch: str) -> None:
         """Store a batch of rows of one schema under the name `batch`.
@@ -88,6 +92,10 @@ class ParquetDestination:
         """
         return read_files(self.path, query)
 
+    def latest_start(self, count: int, feature_service: str | None) -> datetime | None:
+        """Return a time from which on there are about `count` rows or more; None for the log's beginning."""
+        return steadily(self.path, lambda: latest_start(self.path, count, feature_service))
+
     def count_rows(self, owner: str) -> dict[str, dict[date, int]]:
         """Count the rows of `owner`'s batches that are there now, by feature service and day."""
         selection = steadily(self.path, lambda: select(self.path, LogQuery()))
@@ -113,11 +121,19 @@ class ParquetDestination:
         finally:
             trial.unlink(missing_ok=True)
 
-    def maintain(self, owner: str, today: date) -> Upkeep:
-        """Merge small files of `owner`'s, and delete the days that are not kept."""
+    @property
+    def wants_upkeep(self) -> bool:
+        """Whether so many files were written to a day's folder that they are better merged now than later."""
+        return any(files >= MANY for files in self._written.values())
+
+    def maintain(self, owner: str, today: date, *, quick: bool = False) -> Upkeep:
+        """Merge small files of `owner`'s, and delete the days that are not kept; `quick` merges what is new alone."""
+        written, self._written = self._written, Counter()
+        if quick:
+            return Upkeep(merged=self._merging.merge(owner, today, sorted(written)))
         done = self.prune(today)
         done.pruned_ever = dict(pruned_rows(self.path, owner).reasons)
-        done.merged = merge_small_files(self.path, owner, today, self._access)
+        done.merged = self._merging.merge(owner, today)
         if done.refused and done.refused != self._refused:
             logger.warning("%s; see `skew log prune --trust-clock`", done.refused)
         self._refused = done.refused
@@ -139,6 +155,7 @@ class ParquetDestination:
         path = folder / f"{batch}{SUFFIX}"
         with appearing(path, self._access) as file:
             pq.write_table(rows.replace_schema_metadata(kept), file, compression="zstd")
+        self._written[folder] += 1
         told = described(str(path))
         if not isinstance(told, LogNote):
             entry = encoded(told, Stamp.of(path.lstat()), build(hashes(rows[REQUEST_ID])))

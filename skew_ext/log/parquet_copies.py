@@ -1,6 +1,7 @@
 """Rows that two files of a log have: a file that was copied by hand, under another name or into another folder.
 
-A row is known by writer, sequence number and place. Files say which sequence numbers of which writers they may have, of
+A row is known by writer, sequence number and place; a file in which two rows have these in common was not written by a
+shipper, and its rows are left as they are. Files say which sequence numbers of which writers they may have, of
 which schema and which day; only where these ranges meet are the rows themselves looked at.
 """
 
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from skew_ext.log.notes import LogNote
-from skew_ext.log.parquet_files import unreadable
+from skew_ext.log.parquet_files import opened_file, unreadable
 from skew_ext.schema import ROW, SEQUENCE, WRITER
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from skew_ext.log.parquet_files import LogFile
 
+IDENTITY = (WRITER, SEQUENCE, ROW)
 Places = dict[str, "NDArray[np.int64]"]
 """For each file's path, the rows in it to leave out, by their places."""
 
@@ -52,7 +54,7 @@ def _meeting(files: Sequence[LogFile]) -> Iterable[list[LogFile]]:
     unknown = []
     for number, file in enumerate(files):
         about = file.about
-        if about.rows and (about.schema is None or about.day is None or not about.spans):
+        if about.spans and (about.schema is None or about.day is None):
             unknown.append(number)
         for writer, spans in about.spans.items():
             ranges[about.schema, about.day, writer].extend((first, last, number) for first, last in spans)
@@ -91,11 +93,14 @@ def _copied(files: list[LogFile]) -> tuple[Places, list[LogNote]]:
     tables, notes, read = [], [], []
     for number, file in enumerate(files):
         try:
-            table = pq.ParquetFile(file.path).read(columns=[WRITER, SEQUENCE, ROW])
+            with opened_file(file.path) as opened:
+                table = opened.read(columns=list(IDENTITY))
         except FileNotFoundError:
             raise
         except Exception as error:  # noqa: BLE001 - a damaged file stops nothing but itself
             notes.append(unreadable(file.path, error))
+            continue
+        if table.group_by(list(IDENTITY)).aggregate([]).num_rows < table.num_rows:
             continue
         place = pa.array(np.arange(table.num_rows, dtype=np.int64))
         tables.append(table.append_column("file", pa.array(np.full(table.num_rows, number))).append_column("at", place))
@@ -104,8 +109,8 @@ def _copied(files: list[LogFile]) -> tuple[Places, list[LogNote]]:
         return {}, notes
     rows = pa.concat_tables(tables)
     rows = rows.append_column("n", pa.array(np.arange(rows.num_rows, dtype=np.int64)))
-    known = rows.filter(rows[WRITER].is_valid())
-    first = known.group_by([WRITER, SEQUENCE, ROW]).aggregate([("n", "min")])["n_min"].to_numpy()
+    known = rows.filter(pc.not_equal(rows[WRITER], ""))
+    first = known.group_by(list(IDENTITY)).aggregate([("n", "min")])["n_min"].to_numpy()
     if len(first) == known.num_rows:
         return {}, notes
     again = np.setdiff1d(known["n"].to_numpy(), first, assume_unique=True)

@@ -17,6 +17,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -48,8 +49,10 @@ SUFFIX = ".parquet"
 ASIDE = ".merged"
 """A folder in a day's one: files that were merged away, for readings that had chosen them before."""
 _FORMAT = 1
-_TOLD = (SCHEMA, FEATURE_SERVICE, LOG_DATE, WRITER, SEQUENCE)
-_NEEDED = {each.name: each.type for each in SYSTEM_FIELDS if each.name in (*_TOLD, REQUEST_ID, LOG_TIMESTAMP, ROW)}
+_TOLD = (SCHEMA, FEATURE_SERVICE, LOG_DATE, LOG_TIMESTAMP, WRITER, SEQUENCE)
+_NEEDED = {each.name: each.type for each in SYSTEM_FIELDS if each.name in (*_TOLD, REQUEST_ID, ROW)}
+LATEST = (10, 100, 1000)
+"""Of how many of its latest rows a file says since when they were served, so that the latest rows are found at once."""
 _MOST_RANGES = 64
 """So many ranges of one writer's sequence numbers are told apart; more are told as one, from the first to the last."""
 
@@ -83,7 +86,8 @@ class Group(NamedTuple):
 class About:
     """Whose rows a file has. `day` and `schema` are None where it has several, which none of ours has.
 
-    `batch` is the name that it was written under; empty where an earlier version wrote it, or another tool.
+    `batch` is the name that it was written under; empty where an earlier version wrote it, or another tool. `latest`:
+    a time in microseconds from which on it has at least so many rows, for each of LATEST; None where it is not known.
     """
 
     service: str
@@ -93,6 +97,7 @@ class About:
     rows: int
     spans: Spans = field(default_factory=dict)
     batch: str = ""
+    latest: tuple[int | None, ...] = (None,) * len(LATEST)
 
     def encoded(self) -> bytes:
         """Return it as it stands in the file."""
@@ -108,9 +113,11 @@ class About:
         spans = {str(name): [(int(a), int(b)) for a, b in ranges] for name, ranges in told["spans"].items()}
         day = None if told["day"] is None else date.fromisoformat(told["day"])
         schema = None if told["schema"] is None else str(told["schema"])
-        return cls(
-            str(told["service"]), bool(told["records"]), schema, day, int(told["rows"]), spans, str(told["batch"])
-        )
+        latest = tuple(None if moment is None else int(moment) for moment in told["latest"])
+        if len(latest) != len(LATEST):
+            raise ValueError(latest)
+        service, records, batch = str(told["service"]), bool(told["records"]), str(told["batch"])
+        return cls(service, records, schema, day, int(told["rows"]), spans, batch, latest)
 
 
 @dataclass(frozen=True)
@@ -170,7 +177,8 @@ def about_table(table: pa.Table, schema: LogSchema, batch: str) -> About:
     """Return what the file of a table of one schema and one day will say about it."""
     days = pc.unique(table[LOG_DATE]).to_pylist()
     day = days[0] if len(days) == 1 else None
-    return About(schema.feature_service, schema.records, schema.hash, day, table.num_rows, _spans(table), batch)
+    spans, latest = _spans(table), _latest(table)
+    return About(schema.feature_service, schema.records, schema.hash, day, table.num_rows, spans, batch, latest)
 
 
 def joined(abouts: Iterable[About], batch: str) -> About:
@@ -180,6 +188,7 @@ def joined(abouts: Iterable[About], batch: str) -> About:
     for about in given:
         for writer, ranges in about.spans.items():
             spans.setdefault(writer, []).extend(ranges)
+    latest = zip(*(one.latest for one in given), strict=True)
     schemas, found = ({one.schema for one in given}, {one.day for one in given})
     return About(
         given[0].service,
@@ -189,6 +198,8 @@ def joined(abouts: Iterable[About], batch: str) -> About:
         sum(one.rows for one in given),
         {writer: _narrowed(ranges) for writer, ranges in spans.items()},
         batch,
+        # Not the latest such times of all files together, but times that hold.
+        tuple(max((one for one in moments if one is not None), default=None) for moments in latest),
     )
 
 
@@ -211,13 +222,18 @@ def make_folder(folder: Path, log: Path, access: Access) -> None:
 @contextmanager
 def appearing(path: Path, access: Access) -> Iterator[Any]:
     """Give a file to write to that appears whole under its name, or not at all, and is on disk when this ends."""
-    temporary = path.with_name(f".{path.name.removesuffix(SUFFIX)}.tmp")
+    temporary = temporary_of(path)
     with opened_new(temporary, access) as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
     sync_folder(path.parent)
+
+
+def temporary_of(path: Path) -> Path:
+    """Return what a file is called until it is whole."""
+    return path.with_name(f".{path.name.removesuffix(SUFFIX)}.tmp")
 
 
 def opened_new(path: Path, access: Access) -> Any:
@@ -349,6 +365,7 @@ def _read_about(opened: pq.ParquetFile, schema: pa.Schema, rows: int) -> About |
         days[0] if len(days) == 1 else None,
         rows,
         _spans(table),
+        latest=_latest(table),
     )
 
 
@@ -356,10 +373,13 @@ def _spans(table: pa.Table) -> Spans:
     found = table.select([WRITER, SEQUENCE]).group_by(WRITER).aggregate([(SEQUENCE, "min"), (SEQUENCE, "max")])
     columns = (found[name].to_pylist() for name in (WRITER, f"{SEQUENCE}_min", f"{SEQUENCE}_max"))
     return {
-        writer: [(first, last)]
-        for writer, first, last in zip(*columns, strict=True)
-        if writer is not None and first is not None
+        writer: [(first, last)] for writer, first, last in zip(*columns, strict=True) if writer and first is not None
     }
+
+
+def _latest(table: pa.Table) -> tuple[int | None, ...]:
+    times = np.sort(table[LOG_TIMESTAMP].drop_null().cast(pa.int64()).to_numpy())
+    return tuple(int(times[-count]) if len(times) >= count else None for count in LATEST)
 
 
 def _narrowed(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:

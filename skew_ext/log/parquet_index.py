@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 PREFIX = ".skew-index-"
 _MAGIC = b"SKX1"
-_HEAD = struct.Struct("<4sIHIIqqqQqqI")
+_HEAD = struct.Struct("<4sIHIIqqqQqqIq3q")
 """Magic; checksum of the entry without its filter; lengths of name, description and filter; the file's size, times and
-inode; first and last serving time; checksum of the filter."""
+inode; first and last serving time; checksum of the filter; rows, and the times of the latest of them."""
 _CHECKED = 8
 _UNKNOWN = -(1 << 63)
 _MOST_BYTES = 1 << 30
@@ -43,6 +43,8 @@ class Entry(NamedTuple):
     description: memoryview
     request_filter: memoryview
     filter_check: int
+    rows: int
+    latest: tuple[int | None, ...]
     whole: memoryview
 
 
@@ -98,9 +100,11 @@ def encoded(file: LogFile, stamp: Stamp, request_filter: bytes) -> bytes:
         "replaces": file.replaces,
     }
     name, description = file.name.encode(), json.dumps(described, separators=(",", ":")).encode()
-    first, last = (_UNKNOWN if moment is None else moment for moment in (file.first, file.last))
+    first, last, *latest = (
+        _UNKNOWN if moment is None else moment for moment in (file.first, file.last, *file.about.latest)
+    )
     lengths = len(name), len(description), len(request_filter)
-    head = _HEAD.pack(_MAGIC, 0, *lengths, *stamp, first, last, zlib.crc32(request_filter))
+    head = _HEAD.pack(_MAGIC, 0, *lengths, *stamp, first, last, zlib.crc32(request_filter), file.rows, *latest)
     checked = zlib.crc32(head[_CHECKED:] + name + description)
     return head[:4] + checked.to_bytes(4, "little") + head[_CHECKED:] + name + description + request_filter
 
@@ -151,8 +155,8 @@ def _entries(path: str) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     at, size, head = 0, len(content), _HEAD.size
     while at + head <= size:
-        magic, check, named, described, filtered, length, modified, changed, inode, first, last, filter_check = (
-            _HEAD.unpack_from(content, at)
+        magic, check, named, described, filtered, length, modified, changed, inode, *told = _HEAD.unpack_from(
+            content, at
         )
         described_at = at + head + named
         filter_at = described_at + described
@@ -160,6 +164,7 @@ def _entries(path: str) -> dict[str, Entry]:
         if magic != _MAGIC or end > size or zlib.crc32(content[at + _CHECKED : filter_at]) != check:
             break  # what a kill cut off, or damage; files of later entries are opened and asked
         name = bytes(content[at + head : described_at]).decode(errors="replace")
+        first, last, filter_check, rows, *latest = told
         found[name] = Entry(
             Stamp(length, modified, changed, inode),
             None if first == _UNKNOWN else first,
@@ -167,6 +172,8 @@ def _entries(path: str) -> dict[str, Entry]:
             content[described_at:filter_at],
             content[filter_at:end],
             filter_check,
+            rows,
+            tuple(None if moment == _UNKNOWN else moment for moment in latest),
             content[at:end],
         )
         at = end

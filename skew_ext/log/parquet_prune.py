@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from skew_ext.log.folders import day_of, days, is_folder, service_folders
 from skew_ext.log.keeping import days_to_go
-from skew_ext.log.parquet_files import Access, appearing, listed
+from skew_ext.log.parquet_files import Access, appearing, listed, temporary_of
 from skew_ext.log.parquet_scan import rows_by_owner
 from skew_ext.log.upkeep import Upkeep
 from skew_ext.schema import LOG_DATE
@@ -76,12 +76,14 @@ def prune(log: Path, today: date, limits: Limits, access: Access, *, dry_run: bo
         for day, folder, reason in going:
             _count(done, reason, rows_by_owner(folder, day))
         return done
-    if not going and not any(_leaving(log)):
+    half_written = temporary_of(log / ACCOUNT)
+    if not going and not any(_leaving(log)) and not half_written.exists():
         return done
     with _lock(log, access) as held:
         if not held:
             logger.info("another process is pruning %s", log)
             return done
+        half_written.unlink(missing_ok=True)
         _finish(log, access, done)
         for day, folder, reason in going:
             name = f"{_LEAVING}.{reason}.{day.isoformat()}.{secrets.token_hex(8)}"

@@ -11,20 +11,22 @@ import os
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from datetime import datetime, timedelta, timezone
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from skew_ext.errors import LogError
-from skew_ext.log.folders import day_of, folder_names, is_folder, service_folders
+from skew_ext.log.folders import day_folder_name, day_of, days_of, folder_names, is_folder, service_folders
 from skew_ext.log.notes import LogNote
 from skew_ext.log.parquet_copies import Places, copied_rows
-from skew_ext.log.parquet_files import SUFFIX, LogFile, described, listed, microseconds
+from skew_ext.log.parquet_files import LATEST, SUFFIX, LogFile, described, listed, microseconds
 from skew_ext.log.parquet_index import DayIndex, may_have
 from skew_ext.log.query import LogQuery
 from skew_ext.log.request_filter import hash_of
 from skew_ext.schema import RESERVED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import date
     from pathlib import Path
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 _ATTEMPTS = 5
 """How often a reading starts again where files go under its hands: merged into others, whose rows are the same."""
 _Found = TypeVar("_Found")
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,52 @@ def steadily(log: Path, read: Callable[[], _Found]) -> _Found:
     except OSError as error:
         msg = f"the log at {log} cannot be read: {' '.join(str(error).split())}"
         raise LogError(msg) from None
+
+
+def latest_start(log: Path, count: int, feature_service: str | None) -> datetime | None:
+    """Return a time from which on the log has about `count` rows or more, as late as its files tell; None for all.
+
+    Day by day, from the last one back: a log may hold years.
+    """
+    names = service_folders(log) if feature_service is None else folder_names(feature_service)
+    found = {day for name in names for day, _ in days_of(log / name)}
+    for day in sorted(found, reverse=True):
+        told = [one for name in names for one in _latest(log / name / day_folder_name(day))]
+        whole = sorted(((one.first, one.rows) for one in told if one.first is not None), reverse=True)
+        reached = [
+            first
+            for (first, _), rows in zip(whole, accumulate(rows for _, rows in whole), strict=True)
+            if rows >= count
+        ]
+        place = next((place for place, most in enumerate(LATEST) if most >= count), None)
+        within = [] if place is None else [one.latest[place] for one in told]
+        known = [moment for moment in (*reached[:1], *within) if moment is not None]
+        if known:
+            return _EPOCH + timedelta(microseconds=max(known))
+        count -= sum(one.rows for one in told)
+    return None
+
+
+class _Latest(NamedTuple):
+    """What is asked of a file to find the latest rows."""
+
+    first: int | None
+    rows: int
+    latest: tuple[int | None, ...]
+
+
+def _latest(folder: Path) -> Iterator[_Latest]:
+    if not is_folder(folder):
+        return
+    index = DayIndex.load(folder)
+    for name, stamp in listed(folder):
+        entry = index.get(name, stamp)
+        if entry is not None:
+            yield _Latest(entry.first, entry.rows, entry.latest)
+            continue
+        file = described(f"{folder}/{name}")
+        if isinstance(file, LogFile):
+            yield _Latest(file.first, file.rows, file.about.latest)
 
 
 def rows_by_owner(folder: Path, day: date) -> Counter[str]:

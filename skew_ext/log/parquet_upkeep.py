@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from skew_ext.log.folders import days
+from skew_ext.log.folders import day_of, days
 from skew_ext.log.parquet_copies import copied_rows
 from skew_ext.log.parquet_files import (
     ABOUT,
@@ -44,7 +44,7 @@ from skew_ext.log.request_filter import build, hashes
 from skew_ext.schema import REQUEST_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import date
 
 logger = logging.getLogger("skew_ext.log")
@@ -62,21 +62,44 @@ _WASTE = 1 << 20
 
 
 def merge_small_files(log: Path, owner: str, today: date, access: Access = OWNER) -> int:
-    """Merge small files whose names start with `owner`; return how many there are fewer.
-
-    What goes wrong in one day's folder is said, and stops no other.
-    """
-    return sum(_merge_day(folder, owner, access, over=day < today) for day, folder in days(log))
+    """Merge small files whose names start with `owner`; return how many there are fewer."""
+    return Merging(log, access).merge(owner, today)
 
 
-def _merge_day(folder: Path, owner: str, access: Access, *, over: bool) -> int:
-    try:
-        return _Day(folder, owner, access).merge(over=over)
-    except FileNotFoundError:
-        return 0  # pruned meanwhile
-    except (OSError, pa.ArrowException) as error:
-        logger.warning("cannot look after %s now: %s", folder, " ".join(str(error).split()))
-        return 0
+class Merging:
+    """Merges the small files of a log, and remembers which days' folders have nothing new in them."""
+
+    def __init__(self, log: Path, access: Access) -> None:
+        self._log = log
+        self._access = access
+        self._settled: dict[tuple[str, str, bool], int] = {}
+
+    def merge(self, owner: str, today: date, folders: Iterable[Path] | None = None) -> int:
+        """Merge small files whose names start with `owner`, of all days or in these folders; return how many go.
+
+        What goes wrong in one day's folder is said, and stops no other.
+        """
+        found = days(self._log) if folders is None else ((day_of(folder.name), folder) for folder in folders)
+        return sum(self._day(folder, owner, over=day < today) for day, folder in found if day is not None)
+
+    def _day(self, folder: Path, owner: str, *, over: bool) -> int:
+        known = str(folder), owner, over
+        try:
+            changed = folder.stat().st_mtime_ns
+            if self._settled.get(known) == changed:
+                return 0
+            fewer = _Day(folder, owner, self._access).merge(over=over)
+            # One that has files aside will be looked at again, to delete them.
+            if (folder / ASIDE).is_dir():
+                self._settled.pop(known, None)
+            else:
+                self._settled[known] = folder.stat().st_mtime_ns if fewer else changed
+        except FileNotFoundError:
+            return 0  # pruned meanwhile
+        except (OSError, pa.ArrowException) as error:
+            logger.warning("cannot look after %s now: %s", folder, " ".join(str(error).split()))
+            return 0
+        return fewer
 
 
 class _Day:
@@ -213,6 +236,8 @@ class _Day:
             for each in found:
                 if each.stat(follow_symlinks=False).st_ctime < before:
                     Path(each.path).unlink(missing_ok=True)
+            with suppress(OSError):  # as long as there is one that is younger
+                (self._folder / ASIDE).rmdir()
 
     def _keep_index(self) -> None:
         """Put what is new into one's own index; write it anew where most of it is of files that are gone."""

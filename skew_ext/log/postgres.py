@@ -106,7 +106,12 @@ class PostgresDestination:
         """Return None: a row does not say which spool it came from."""
         return None
 
-    def maintain(self, owner: str, today: date) -> Upkeep:  # noqa: ARG002 - as the other destinations
+    @property
+    def wants_upkeep(self) -> bool:
+        """Never: a database looks after its own."""
+        return False
+
+    def maintain(self, owner: str, today: date, *, quick: bool = False) -> Upkeep:  # noqa: ARG002 - as the others
         """Do nothing: to drop a partition is the owner's right, not the writer's; see `skew log prune`."""
         return Upkeep()
 

@@ -16,9 +16,9 @@ import pytest
 
 from skew_ext import SkewAuditor, read_log, request_context
 from skew_ext.auditor.parts import Window, log_parts
-from skew_ext.log import parquet_upkeep
 from skew_ext.log.notes import LogNote, SkewLogWarning, notes_of
 from skew_ext.log.parquet import ParquetDestination
+from skew_ext.log.parquet_files import listed
 from skew_ext.log.parquet_upkeep import merge_small_files
 from skew_ext.log.query import LogQuery
 from skew_ext.settings import settings_from
@@ -215,14 +215,13 @@ def test_an_error_in_one_days_folder_does_not_stop_the_others(
 ) -> None:
     for days in range(3):
         stored(tmp_path, 3, start=3 * days, at=NOON - days * DAY)
-    real = parquet_upkeep.listed
 
     def failing(day: Path) -> Iterator[object]:
         if day.name.endswith("2026-02-28"):
             raise PermissionError(13, "not yours")
-        return real(day)
+        return listed(day)
 
-    monkeypatch.setattr(parquet_upkeep, "listed", failing)
+    monkeypatch.setattr("skew_ext.log.parquet_upkeep.listed", failing)
     assert merge_small_files(tmp_path, "mine", TODAY + DAY) == 4
     assert "not yours" in caplog.text
 
