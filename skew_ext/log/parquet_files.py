@@ -14,6 +14,7 @@ import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,7 +40,9 @@ from skew_ext.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from skew_ext.schema import LogSchema
 
@@ -177,30 +180,45 @@ def about_table(table: pa.Table, schema: LogSchema, batch: str) -> About:
     """Return what the file of a table of one schema and one day will say about it."""
     days = pc.unique(table[LOG_DATE]).to_pylist()
     day = days[0] if len(days) == 1 else None
-    spans, latest = _spans(table), _latest(table)
+    spans, latest = _spans(table), _latest(_times(table))
     return About(schema.feature_service, schema.records, schema.hash, day, table.num_rows, spans, batch, latest)
 
 
-def joined(abouts: Iterable[About], batch: str) -> About:
-    """Return what a file says that has the rows of several files of one service."""
-    given = list(abouts)
+def joined(files: Sequence[LogFile], batch: str) -> About:
+    """Return what a file says that has the rows of several files of one service; reads their serving times."""
+    given = [file.about for file in files]
     spans: Spans = {}
     for about in given:
         for writer, ranges in about.spans.items():
             spans.setdefault(writer, []).extend(ranges)
-    latest = zip(*(one.latest for one in given), strict=True)
-    schemas, found = ({one.schema for one in given}, {one.day for one in given})
+    schemas, days = {one.schema for one in given}, {one.day for one in given}
+    times = np.zeros(0, np.int64)
+    for file in files:
+        with pq.ParquetFile(file.path) as opened:
+            times = _latest_times(np.concatenate([times, _times(opened.read(columns=[LOG_TIMESTAMP]))]))
     return About(
         given[0].service,
         given[0].records,
         schemas.pop() if len(schemas) == 1 else None,
-        found.pop() if len(found) == 1 else None,
+        days.pop() if len(days) == 1 else None,
         sum(one.rows for one in given),
         {writer: _narrowed(ranges) for writer, ranges in spans.items()},
         batch,
-        # Not the latest such times of all files together, but times that hold.
-        tuple(max((one for one in moments if one is not None), default=None) for moments in latest),
+        _latest(times),
     )
+
+
+def latest_of(files: Collection[tuple[int | None, int, tuple[int | None, ...]]], count: int) -> int | None:
+    """Return a time from which on files have at least so many rows, as late as they tell; None where they do not.
+
+    Of each is given: the first time in it, its rows, and what it says of its latest.
+    """
+    whole = sorted(((first, rows) for first, rows, _ in files if first is not None), reverse=True)
+    sums = accumulate(rows for _, rows in whole)
+    reached = [first for (first, _), rows in zip(whole, sums, strict=True) if rows >= count]
+    place = next((place for place, most in enumerate(LATEST) if most >= count), None)
+    within = [] if place is None else [latest[place] for *_, latest in files]
+    return max((one for one in (*reached[:1], *within) if one is not None), default=None)
 
 
 def make_folder(folder: Path, log: Path, access: Access) -> None:
@@ -365,7 +383,7 @@ def _read_about(opened: pq.ParquetFile, schema: pa.Schema, rows: int) -> About |
         days[0] if len(days) == 1 else None,
         rows,
         _spans(table),
-        latest=_latest(table),
+        latest=_latest(_times(table)),
     )
 
 
@@ -377,8 +395,20 @@ def _spans(table: pa.Table) -> Spans:
     }
 
 
-def _latest(table: pa.Table) -> tuple[int | None, ...]:
-    times = np.sort(table[LOG_TIMESTAMP].drop_null().cast(pa.int64()).to_numpy())
+def _times(table: pa.Table) -> NDArray[np.int64]:
+    times: NDArray[np.int64] = table[LOG_TIMESTAMP].drop_null().cast(pa.int64()).to_numpy()
+    return times
+
+
+def _latest_times(times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return as many of the latest times as a file says something of, in order."""
+    kept = min(len(times), LATEST[-1])
+    latest: NDArray[np.int64] = np.sort(np.partition(times, len(times) - kept)[len(times) - kept :] if kept else times)
+    return latest
+
+
+def _latest(times: NDArray[np.int64]) -> tuple[int | None, ...]:
+    times = _latest_times(times)
     return tuple(int(times[-count]) if len(times) >= count else None for count in LATEST)
 
 

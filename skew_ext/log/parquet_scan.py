@@ -12,14 +12,13 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from skew_ext.errors import LogError
 from skew_ext.log.folders import day_folder_name, day_of, days_of, folder_names, is_folder, service_folders
 from skew_ext.log.notes import LogNote
 from skew_ext.log.parquet_copies import Places, copied_rows
-from skew_ext.log.parquet_files import LATEST, SUFFIX, LogFile, described, listed, microseconds
+from skew_ext.log.parquet_files import SUFFIX, LogFile, described, latest_of, listed, microseconds
 from skew_ext.log.parquet_index import DayIndex, may_have
 from skew_ext.log.query import LogQuery
 from skew_ext.log.request_filter import hash_of
@@ -86,17 +85,9 @@ def latest_start(log: Path, count: int, feature_service: str | None) -> datetime
     found = {day for name in names for day, _ in days_of(log / name)}
     for day in sorted(found, reverse=True):
         told = [one for name in names for one in _latest(log / name / day_folder_name(day))]
-        whole = sorted(((one.first, one.rows) for one in told if one.first is not None), reverse=True)
-        reached = [
-            first
-            for (first, _), rows in zip(whole, accumulate(rows for _, rows in whole), strict=True)
-            if rows >= count
-        ]
-        place = next((place for place, most in enumerate(LATEST) if most >= count), None)
-        within = [] if place is None else [one.latest[place] for one in told]
-        known = [moment for moment in (*reached[:1], *within) if moment is not None]
-        if known:
-            return _EPOCH + timedelta(microseconds=max(known))
+        moment = latest_of(told, count)
+        if moment is not None:
+            return _EPOCH + timedelta(microseconds=moment)
         count -= sum(one.rows for one in told)
     return None
 

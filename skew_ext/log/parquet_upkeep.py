@@ -204,7 +204,7 @@ class _Day:
         name = f"{self._owner}-{_MERGED}-{digest}"
         path = self._folder / f"{name}{SUFFIX}"
         schema = pq.read_schema(files[0].path)
-        about = joined([file.about for file in files], name).encoded()
+        about = joined(files, name).encoded()
         schema = schema.with_metadata({**(schema.metadata or {}), REPLACES: json.dumps(names).encode(), ABOUT: about})
         keys = []
         with appearing(path, self._access) as target, pq.ParquetWriter(target, schema, compression="zstd") as writer:
