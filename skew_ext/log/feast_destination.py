@@ -26,9 +26,9 @@ from feast.protos.feast.core.FeatureService_pb2 import LoggingConfig as LoggingC
 
 from skew_ext.errors import LogError
 from skew_ext.log.decode import SYSTEM_FIELDS
-from skew_ext.log.notes import notes_of, with_notes
+from skew_ext.log.notes import LogNote, notes_of, with_notes
 from skew_ext.log.parquet import ParquetDestination
-from skew_ext.log.parquet_files import OWNER, Access
+from skew_ext.log.parquet_files import OWNER, Access, strange_file, unreadable
 from skew_ext.log.union import union
 from skew_ext.schema import FEATURE_SERVICE, LOG_DATE, LOG_TIMESTAMP, REQUEST_ID, ROW, SEQUENCE, WRITER
 
@@ -64,7 +64,7 @@ class FeastDestination:
     def write(self, table: pa.Table, schema: LogSchema, batch: str) -> None:
         """Store a batch through Feast; FeastLogError if it does not take it now."""
         try:
-            service = self._service(schema.feature_service)
+            service = None if schema.records else self._service(schema.feature_service)
             if service is not None:
                 self._store().write_logged_features(self._fitting(table, service), service)
                 return
@@ -79,16 +79,18 @@ class FeastDestination:
 
     def read(self, query: LogQuery) -> pa.Table:
         """Give the rows that fit, each once; LogError if Feast cannot read them."""
-        services = [self._service(name) for name in self._names(query.feature_service)]
+        names = [] if query.records else self._names(query.feature_service)
+        services = [self._service(name) for name in names]
         try:
-            tables = [self._read(service, query) for service in services if service is not None]
+            notes: list[LogNote] = []
+            tables = [self._read(service, query, notes) for service in services if service is not None]
         except LogError:
             raise
         except Exception as error:  # noqa: BLE001 - likewise
             msg = f"Feast cannot read the log: {' '.join(str(error).split())}"
             raise LogError(msg) from None
         rest = self._rest.read(query)
-        return with_notes(each_once(union([*tables, rest])), notes_of(rest))
+        return with_notes(each_once(union([*tables, rest])), [*notes, *notes_of(rest)])
 
     def probe(self, size: int) -> None:
         """Raise OSError if what Feast has no place for cannot be stored; what it has is tried by storing."""
@@ -146,11 +148,12 @@ class FeastDestination:
         store = self._store()
         return FeatureServiceLoggingSource(service, store.project).get_schema(store.registry)
 
-    def _read(self, service: FeatureService, query: LogQuery) -> pa.Table:
+    def _read(self, service: FeatureService, query: LogQuery, notes: list[LogNote]) -> pa.Table:
         destination = _destination(service)
         if isinstance(destination, FileLoggingDestination) and "://" not in destination.path:
             # Not through Feast, whose file store reads through pandas: int64 with nulls would become float64.
-            return union([_completed(table, service.name, query) for table in _files(Path(destination.path))])
+            read = _files(Path(destination.path), notes)
+            return union([_completed(table, service.name, query) for table in read])
         names = self._feast_schema(service).names
         if isinstance(destination, PostgreSQLLoggingDestination):
             names = list(dict.fromkeys([*names, *(field.name for field in SYSTEM_FIELDS)]))
@@ -249,13 +252,24 @@ def _below(repo: Path, destination: FileLoggingDestination) -> LoggingConfig:
     return LoggingConfig(destination=moved)
 
 
-def _files(folder: Path) -> list[pa.Table]:
-    """Read each file by itself: feature sets differ, and so do their columns' types."""
+def _files(folder: Path, notes: list[LogNote]) -> list[pa.Table]:
+    """Read each file by itself: feature sets differ, and so do their columns' types; note what is no file of a log."""
+    found = [_file(str(file)) for file in sorted(folder.rglob("*.parquet"))]
+    notes += [one for one in found if isinstance(one, LogNote)]
+    return [one for one in found if not isinstance(one, LogNote)]
+
+
+def _file(path: str) -> pa.Table | LogNote:
     try:
-        return [ds.dataset(str(file), format="parquet").to_table() for file in sorted(folder.rglob("*.parquet"))]
-    except (pa.ArrowException, OSError) as error:
-        msg = f"the log at {folder} cannot be read: {' '.join(str(error).split())}"
-        raise LogError(msg) from None
+        strange = strange_file(path)
+        if strange is not None:
+            return strange
+        table = ds.dataset(path, format="parquet").to_table()
+    except Exception as error:  # noqa: BLE001 - whatever stands there stops nothing but itself
+        return unreadable(path, error)
+    if LOG_TIMESTAMP not in table.column_names:
+        return LogNote(path, "foreign", "has not the columns of a log: it was left out")
+    return table
 
 
 def _completed(table: pa.Table, feature_service: str, query: LogQuery) -> pa.Table:

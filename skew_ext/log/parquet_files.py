@@ -285,9 +285,9 @@ def described(path: str) -> LogFile | LogNote:
     FileNotFoundError
         It is gone: merged into another one meanwhile.
     """
-    strange = _strange(os.lstat(path))
+    strange = strange_file(path)
     if strange is not None:
-        return LogNote(path, *strange)
+        return strange
     try:
         with pq.ParquetFile(path) as opened:
             schema = opened.schema_arrow
@@ -333,14 +333,15 @@ def replaced_by(schema: pa.Schema) -> list[str]:
     return []
 
 
-def _strange(found: os.stat_result) -> tuple[str, str] | None:
+def strange_file(path: str) -> LogNote | None:
     """Say what is wrong with a file that must not be opened: to open a pipe is to wait for its other end."""
+    found = os.lstat(path)
     if stat.S_ISLNK(found.st_mode):
-        return "no_file", "is a link, and links are not followed: it was left out"
+        return LogNote(path, "no_file", "is a link, and links are not followed: it was left out")
     if not stat.S_ISREG(found.st_mode):
-        return "no_file", f"is no file but {_kind(found.st_mode)}: it was left out"
+        return LogNote(path, "no_file", f"is no file but {_kind(found.st_mode)}: it was left out")
     if found.st_size == 0:
-        return "unreadable", "cannot be read (it is empty): it was left out"
+        return LogNote(path, "unreadable", "cannot be read (it is empty): it was left out")
     return None
 
 

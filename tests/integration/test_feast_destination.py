@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from feast import FeatureService, FeatureStore
@@ -18,6 +20,7 @@ from feast.infra.offline_stores.file_source import FileLoggingDestination
 from skew_ext import ServingLogger, SkewAuditor, read_log, request_context
 from skew_ext.log.destination import destination_from
 from skew_ext.log.feast_destination import FeastDestination, PostgreSQLLoggingDestination, served_view_name
+from skew_ext.log.notes import SkewLogWarning, notes_of
 from skew_ext.log.postgres_migrations import upgrade
 from skew_ext.log.query import LogQuery
 from skew_ext.log.story import story
@@ -112,6 +115,22 @@ def test_a_batch_that_came_twice_is_read_once(tmp_path: Path) -> None:
     assert len(written) == 1
     assert len(list((repo.path / "data/own_log").rglob("*.parquet"))) == 2
     assert read_log(repo.path, "scoring").num_rows == 3
+
+
+def test_what_is_no_file_of_the_log_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    skew = {"start_shipper": False, "destination": {"type": "feast"}}
+    repo = logging_repo(tmp_path / "repo", FileLoggingDestination(path="data/own_log"), skew=skew)
+    repo.store.get_online_features(repo.store.get_feature_service("scoring"), [{"driver": 1}])
+    Shipper(repo.path / "data/skew/spool").drain()
+    folder = repo.path / "data/own_log"
+    os.mkfifo(folder / "pipe.parquet")
+    (folder / "empty.parquet").touch()
+    (folder / "noise.parquet").write_bytes(b"PAR1 and no more")
+    pq.write_table(pa.table({"x": [1]}), folder / "foreign.parquet")
+    with pytest.warns(SkewLogWarning, match=r"empty\.parquet cannot be read \(it is empty\)"):
+        rows = read_log(repo.path)
+    assert rows["driver"].to_pylist() == [1]
+    assert {Path(note.file).stem for note in notes_of(rows)} == {"pipe", "empty", "noise", "foreign"}
 
 
 def test_a_store_that_cannot_write_logs_says_so_and_rows_wait(

@@ -8,6 +8,7 @@ from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 from feast.value_type import ValueType
 
 from skew_ext import schema as names
+from skew_ext.log.notes import LogNote
 from skew_ext.log.table import SYSTEM_FIELDS, status, table_schema
 from skew_ext.log.values import arrow_type
 from skew_ext.schema import Column, LoggedFeature, LogSchema
@@ -54,6 +55,9 @@ def log() -> str:
         "The log",
         "One row for each entity row of each lookup, as `read_log` gives it from any destination. Times are UTC, in "
         "microseconds.",
+        "What could not be read, or stands in the log twice, is in the metadata of the table's schema, under "
+        "`skew.notes`: a JSON list of `file`, `code` and `message`. "
+        + paragraphs(LogNote.__doc__).partition("\n")[2].strip(),
         "## Columns",
         "Those of a lookup of `stats:rating` by the join key `driver`, with a field `distance` of request data:",
         table(("column", "Arrow type", "holds"), rows),
