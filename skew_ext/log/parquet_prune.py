@@ -102,6 +102,8 @@ def pruned_rows(log: Path, owner: str) -> Pruned:
 
 def _going(log: Path, today: date, limits: Limits, done: Upkeep) -> list[tuple[date, Path, str]]:
     """Return the days' folders that are to go, and why."""
+    if limits.keep_days is None and limits.max_bytes is None:
+        return []
     found = [(day, folder, sizes) for day, folder in sorted(days(log)) if (sizes := _sizes(folder))]
     present = sorted({day for day, *_ in found})
     while present and not any(rows_by_owner(folder, day).total() for day, folder, _ in found if day == present[-1]):

@@ -8,6 +8,7 @@ import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from skew_ext import ServingLogger, request_context
 from skew_ext.auditor.parts import Window, log_parts
-from skew_ext.log import parquet, parquet_scan, parquet_upkeep
+from skew_ext.log import parquet, parquet_files, parquet_scan, parquet_upkeep
 from skew_ext.log.latest import latest_rows
 from skew_ext.log.parquet import ParquetDestination
 from skew_ext.log.parquet_files import aside_of, described
@@ -191,6 +192,58 @@ def test_an_audit_goes_on_while_files_are_merged_away(tmp_path: Path, monkeypatc
     monkeypatch.setattr(parquet_upkeep, "ASIDE_SECONDS", -5.0)
     log.maintain("mine", TODAY + DAY)
     assert not aside.parent.exists()
+
+
+class Killed(BaseException):
+    """What a kill is in this test: nothing that comes after happens."""
+
+
+def test_a_kill_at_any_step_of_merging_loses_and_doubles_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tmp_path / "whole"
+    stored(whole, 5)
+    steps: list[tuple[Any, str]] = [
+        (Path, "replace"),
+        (Path, "unlink"),
+        (Path, "mkdir"),
+        (os, "link"),
+        (os, "fsync"),
+        (parquet_upkeep, "append"),
+        (parquet_upkeep, "described"),
+        (parquet_files, "sync_folder"),
+    ]
+    died = 0
+    for number in range(1, 99):
+        log = ParquetDestination(shutil.copytree(whole, tmp_path / str(number)))
+        taken = [0]
+
+        def wrapped(real: Callable[..., Any], taken: list[int] = taken, number: int = number) -> Callable[..., Any]:
+            def call(*given: Any, **options: Any) -> Any:
+                done = real(*given, **options)
+                taken[0] += 1
+                if taken[0] == number:
+                    raise Killed
+                return done
+
+            return call
+
+        with monkeypatch.context() as patched:
+            for owner, name in steps:
+                patched.setattr(owner, name, wrapped(getattr(owner, name)))
+            try:
+                log.maintain("mine", TODAY + DAY)
+            except Killed:
+                died += 1
+        assert values(log) == values(log, start=NOON) == list(range(5))
+        assert [values(log, request_id=f"r{value}") for value in (0, 4)] == [[0], [4]]
+        log.maintain("mine", TODAY + DAY)
+        assert values(log) == list(range(5))
+        assert len(files(log.path)) == 1
+        assert log.count_rows("mine") == {"scoring": {TODAY: 5}}
+        if taken[0] < number:
+            break
+    assert died > 15
 
 
 def test_the_latest_rows_are_found_in_a_log_of_long_ago(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
