@@ -8,6 +8,7 @@ from skew_ext.model import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import date
 
     from skew_ext.log.notes import LogNote
 
@@ -21,6 +22,16 @@ _REMEDIES = {
     "misplaced": "move it to the folder of its own service and day, or out of the log's folder",
     "copied": "delete the copy",
 }
+
+
+def missing_findings(service: str, missing: Iterable[tuple[date, int, int]]) -> Iterable[Finding]:
+    """Rows of the window that were stored are gone from the log: given by day, as rows stored and rows there now."""
+    for day, stored, there in missing:
+        message = (
+            f"{stored - there:,} of {stored:,} rows of {service!r} that were stored for {day} are gone from the log, "
+            "and were not pruned: they were not audited"
+        )
+        yield Finding("incomplete_log", "warn", None, None, message, "restore the log's files from a backup")
 
 
 def left_out_findings(notes: Sequence[LogNote]) -> Iterable[Finding]:

@@ -16,7 +16,7 @@ from skew_ext.audit.findings import (
     verdict_of,
 )
 from skew_ext.audit.impact import DEFAULT_THRESHOLD, ImpactCounts, Model
-from skew_ext.audit.incomplete_log import left_out_findings
+from skew_ext.audit.incomplete_log import left_out_findings, missing_findings
 from skew_ext.audit.over_time import Stretches
 from skew_ext.audit.thresholds import limits_of
 from skew_ext.audit.training_weights import with_weights
@@ -174,6 +174,7 @@ class SkewAuditor:
                 *(finding for ttl in ttls for finding in ttl_findings(ttl)),
                 *_transform_findings(views),
                 *left_out_findings(log.left_out),
+                *missing_findings(window.feature_service, log.missing()),
                 *baseline_fault_findings(passed.baseline.faults),
                 *ties,
                 *baseline_findings(0, 0, _not_compared(passed)),

@@ -10,7 +10,7 @@ import pyarrow as pa
 from skew_ext.auditor.key_sample import KeySample, checked_sample, choose_keys
 from skew_ext.auditor.parts import Window, log_parts
 from skew_ext.clock import as_utc
-from skew_ext.errors import AuditError, SpoolError, nearest
+from skew_ext.errors import AuditError, LogError, SettingsError, SpoolError, nearest
 from skew_ext.log.notes import notes_text
 from skew_ext.log.parquet_scan import select, steadily
 from skew_ext.repo import settings_of
@@ -25,11 +25,12 @@ from skew_ext.schema import (
 )
 from skew_ext.settings import ParquetSettings
 from skew_ext.shipping.stats import log_stats
+from skew_ext.shipping.verify import missing_rows
 from skew_ext.statistics import as_arrow
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
-    from datetime import timedelta
+    from datetime import date, timedelta
 
     import pandas as pd
     from feast import FeatureStore
@@ -101,7 +102,9 @@ class WindowLog:
         """Raise AuditError if there were no rows, or if none of the service's features was `logged` in them."""
         if not rows:
             left_out = f"; of the log's folder, {notes_text(self.left_out)}" if self.left_out else ""
-            raise AuditError(_no_rows(self._store, self.window) + left_out)
+            gone = sum(stored - there for _, stored, there in self.missing())
+            lost = f"; {gone:,} rows that were stored are gone from the log's folder" if gone else ""
+            raise AuditError(_no_rows(self._store, self.window) + left_out + lost)
         if self._features and not logged:
             msg = (
                 f"the log has lookups of {self.window.feature_service!r}, and none of its features "
@@ -109,6 +112,20 @@ class WindowLog:
                 "name; name the right one under skew.destination"
             )
             raise AuditError(msg)
+
+    def missing(self) -> list[tuple[date, int, int]]:
+        """Return the days of the window of which stored rows are gone: the day, the rows stored, those there now."""
+        try:
+            gone = missing_rows(self._settings) or []
+        except (SpoolError, SettingsError, LogError):
+            return []  # there is no spool here: the log was shipped by another machine
+        first, last = self.window.start.date(), self.window.end.date()
+        service = self.window.feature_service
+        return [
+            (one.day, one.stored, one.there)
+            for one in gone
+            if one.feature_service == service and first <= one.day <= last
+        ]
 
     def notes(self) -> list[str]:
         """Say what of the window was not read."""

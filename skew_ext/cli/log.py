@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from skew_ext.cli.repo import Repo
     from skew_ext.log.story import Event
     from skew_ext.shipping.stats import LogStats
+    from skew_ext.shipping.verify import Missing
 
 _JSON_HELP = "Write it as JSON; - is standard output."
 
@@ -105,27 +106,48 @@ def tail(repo: Repo, /, *, count: int, feature_service: str | None, follow: bool
 @click.option(
     "--prometheus", "metrics_file", type=Target(), help="Write Prometheus' text format, as a node exporter's textfile."
 )
-@click.pass_obj
-def stats(repo: Repo, /, json_file: str | None, metrics_file: str | None) -> None:
+@click.option("--verify", is_flag=True, help="Also compare with what the log has: exit code 1 if rows are gone.")
+@click.pass_context
+def stats(context: click.Context, /, *, json_file: str | None, metrics_file: str | None, verify: bool) -> None:
     """Count what became of every row: accepted = stored + duplicate + dead_lettered + dropped + in_spool.
 
     `skew ship --metrics-port` serves the same to Prometheus.
 
     \b
-    Example:
+    Examples:
       skew log stats --json -
+      skew log stats --verify
     """
     from skew_ext.cli.output import write_text
     from skew_ext.shipping.metrics import metrics_text
     from skew_ext.shipping.stats import log_stats
+    from skew_ext.shipping.verify import missing_rows
 
-    counts = log_stats(repo.settings().spool)
+    settings = context.obj.settings()
+    counts = log_stats(settings.spool)
+    missing = missing_rows(settings) if verify else []
     if metrics_file is not None:
         write_text(metrics_file, metrics_text(counts).rstrip())
     elif json_file is not None:
-        write_json(json_file, counts.as_dict())
+        known = None if missing is None else [one.as_dict() for one in missing]
+        write_json(json_file, {**counts.as_dict(), **({"missing": known} if verify else {})})
     else:
         _print_counts(counts)
+    if verify and json_file is None:
+        _print_missing(missing)
+    if missing:
+        context.exit(1)
+
+
+def _print_missing(missing: list[Missing] | None) -> None:
+    if missing is None:
+        click.echo("the log is in a database, which does not tell whose rows are whose: not verified", err=True)
+    for one in missing or []:
+        click.echo(
+            f"{one.rows:,} of {one.stored:,} rows of {one.feature_service!r} that were stored for {one.day} are gone "
+            "from the log, and were not pruned: restore its files from a backup",
+            err=True,
+        )
 
 
 def _print_counts(counts: LogStats) -> None:

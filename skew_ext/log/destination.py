@@ -12,6 +12,7 @@ from skew_ext.log.parquet import ParquetDestination
 from skew_ext.log.parquet_files import GROUP, OWNER, Access
 
 if TYPE_CHECKING:
+    from collections import Counter
     from datetime import date
 
     import pyarrow as pa
@@ -35,12 +36,6 @@ class Destination(Protocol):
             It never will: there is a row in it that does not fit. Nothing of the batch was stored.
         """
 
-    def probe(self, size: int) -> None:
-        """Raise OSError if the destination cannot take about `size` bytes now; nothing that is stored changes.
-
-        So what fails for its own sake is told from a destination that is away.
-        """
-
     def count_rows(self, owner: str) -> dict[str, dict[date, int]] | None:
         """Count the rows of `owner`'s batches that are there now, by feature service and day (UTC).
 
@@ -51,6 +46,9 @@ class Destination(Protocol):
         LogError
             The log is there and cannot be read.
         """
+
+    def pruned_days(self, owner: str) -> Counter[date]:
+        """Return how many of `owner`'s rows were ever pruned, by day; none where `count_rows` is None."""
 
     @property
     def wants_upkeep(self) -> bool:

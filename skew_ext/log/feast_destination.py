@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
+from collections import Counter
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,13 +93,13 @@ class FeastDestination:
         rest = self._rest.read(query)
         return with_notes(each_once(union([*tables, rest])), [*notes, *notes_of(rest)])
 
-    def probe(self, size: int) -> None:
-        """Raise OSError if what Feast has no place for cannot be stored; what it has is tried by storing."""
-        self._rest.probe(size)
-
     def count_rows(self, owner: str) -> dict[str, dict[date, int]] | None:  # noqa: ARG002 - as the other destinations
         """Return None: a warehouse does not know whose rows are whose."""
         return None
+
+    def pruned_days(self, owner: str) -> Counter[date]:  # noqa: ARG002 - likewise
+        """Return none, as `count_rows`."""
+        return Counter()
 
     @property
     def wants_upkeep(self) -> bool:

@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 from collections import Counter, defaultdict
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ from skew_ext.log.parquet_files import (
     ABOUT,
     OWNER,
     SUFFIX,
+    About,
     Access,
     Stamp,
     about_table,
@@ -32,7 +34,7 @@ from skew_ext.log.parquet_files import (
     opened_new,
 )
 from skew_ext.log.parquet_index import append, encoded
-from skew_ext.log.parquet_prune import Limits, Pruned, prune, pruned_rows
+from skew_ext.log.parquet_prune import Limits, prune, pruned_rows
 from skew_ext.log.parquet_reading import read_files
 from skew_ext.log.parquet_scan import latest_start, owner_of, select, steadily
 from skew_ext.log.parquet_upkeep import Merging
@@ -42,6 +44,7 @@ from skew_ext.log.upkeep import Upkeep
 from skew_ext.schema import LOG_DATE, REQUEST_ID
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from datetime import date, datetime
     from pathlib import Path
 
@@ -75,15 +78,25 @@ class ParquetDestination:
         OSError
             The folder cannot take it.
         RefusedError
-            Parquet has no form for one of its values.
+            Parquet has no form for one of its values; or the folder takes other rows, and not these.
         """
         folder = service_folder(self.path, schema.feature_service, records=schema.records)
-        for day in pc.unique(table[LOG_DATE]).to_pylist():
-            rows = table.filter(pc.equal(table[LOG_DATE], day))
-            try:
-                self._write_day(rows, schema, folder / day_folder_name(day), batch)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise RefusedError(" ".join(str(error).split())) from None
+        days = {
+            folder / day_folder_name(day): table.filter(pc.equal(table[LOG_DATE], day))
+            for day in pc.unique(table[LOG_DATE]).to_pylist()
+        }
+        try:
+            self._write_days(days, schema, batch)
+        except OSError as error:
+            _undo(days, batch)
+            if not self._takes(table.nbytes):
+                raise
+            logger.warning("%d rows of %r cannot be stored, though others can: %s", table.num_rows, folder.name, error)
+            try:  # what they failed by may have passed meanwhile
+                self._write_days(days, schema, batch)
+            except OSError as again:
+                _undo(days, batch)
+                raise RefusedError(str(again), whole=True) from None
 
     def read(self, query: LogQuery) -> pa.Table:
         """Return the rows that fit; columns that a file's schema does not have are null in its rows.
@@ -106,11 +119,11 @@ class ParquetDestination:
                 counted[file.about.service][file.about.day] += rows
         return {service: dict(days) for service, days in counted.items()}
 
-    def probe(self, size: int) -> None:
-        """Raise OSError if the folder cannot take about `size` bytes now; nothing of it stays."""
-        make_folder(self.path, self.path, self._access)
-        trial = self.path / f".probe-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    def _takes(self, size: int) -> bool:
+        """Return whether the log's folder takes another file of about this size now."""
+        trial = self.path / f".trial-{secrets.token_hex(8)}.tmp"
         try:
+            make_folder(self.path, self.path, self._access)
             with opened_new(trial, self._access) as file:
                 # What a file system would compress, or keep as a hole, would show nothing.
                 content = secrets.token_bytes(min(size, _MEBIBYTE))
@@ -118,8 +131,12 @@ class ParquetDestination:
                     file.write(content[: size - start])
                 file.flush()
                 os.fsync(file.fileno())
+        except OSError:
+            return False
         finally:
-            trial.unlink(missing_ok=True)
+            with suppress(OSError):
+                trial.unlink()
+        return True
 
     @property
     def wants_upkeep(self) -> bool:
@@ -144,15 +161,25 @@ class ParquetDestination:
         limits = Limits(self._keep_days, self._max_bytes, trust_clock)
         return prune(self.path, today, limits, self._access, dry_run=dry_run)
 
-    def pruned_rows(self, owner: str) -> Pruned:
-        """Return the rows of `owner`'s batches that were ever pruned, by reason and by day."""
-        return pruned_rows(self.path, owner)
+    def pruned_days(self, owner: str) -> Counter[date]:
+        """Return how many rows of `owner`'s batches were ever pruned, by day."""
+        return Counter(pruned_rows(self.path, owner).days)
+
+    def _write_days(self, days: Mapping[Path, pa.Table], schema: LogSchema, batch: str) -> None:
+        try:
+            for folder, rows in days.items():
+                self._write_day(rows, schema, folder, batch)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            _undo(days, batch)
+            raise RefusedError(" ".join(str(error).split())) from None
 
     def _write_day(self, rows: pa.Table, schema: LogSchema, folder: Path, batch: str) -> None:
         about = about_table(rows, schema, batch)
         kept = {**(rows.schema.metadata or {}), ABOUT: about.encoded()}
         make_folder(folder, self.path, self._access)
         path = folder / f"{batch}{SUFFIX}"
+        if _is_stored(path, about):
+            return
         with appearing(path, self._access) as file:
             pq.write_table(rows.replace_schema_metadata(kept), file, compression="zstd")
         self._written[folder] += 1
@@ -160,3 +187,22 @@ class ParquetDestination:
         if not isinstance(told, LogNote):
             entry = encoded(told, Stamp.of(path.lstat()), build(hashes(rows[REQUEST_ID])))
             append(folder, batch.partition("-")[0], [entry], self._access)
+
+
+def _is_stored(path: Path, about: About) -> bool:
+    """Return whether a batch's file is there, whole: one that is sent again is not written again.
+
+    It may have more rows than what is sent: what a damaged segment no longer gives was stored before.
+    """
+    try:
+        found = described(str(path))
+    except FileNotFoundError:
+        return False
+    return not isinstance(found, LogNote) and found.about.batch == about.batch and found.rows >= about.rows
+
+
+def _undo(days: Iterable[Path], batch: str) -> None:
+    """Delete what was stored of a batch: what fails or is refused is stored in full another time, or set aside."""
+    for folder in days:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            (folder / f"{batch}{SUFFIX}").unlink()

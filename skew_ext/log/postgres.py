@@ -7,7 +7,7 @@ and the cell has the nearest thing that PostgreSQL can hold; reading puts the se
 
 from __future__ import annotations
 
-import secrets
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -96,15 +96,13 @@ class PostgresDestination:
                 raise RefusedError(str(error)) from None
             raise
 
-    def probe(self, size: int) -> None:  # noqa: ARG002 - how much room a server has, it does not say
-        """Raise PostgresError if the database cannot be reached, or takes no rows now."""
-        # A write that is taken back: a standby, or a server that is going down, may well answer a question.
-        with self._database.connected() as connection, connection.transaction(force_rollback=True):
-            self._record(connection, "", f"probe-{secrets.token_hex(16)}", 0)
-
     def count_rows(self, owner: str) -> dict[str, dict[date, int]] | None:  # noqa: ARG002 - likewise
         """Return None: a row does not say which spool it came from."""
         return None
+
+    def pruned_days(self, owner: str) -> Counter[date]:  # noqa: ARG002 - likewise
+        """Return none, as `count_rows`."""
+        return Counter()
 
     @property
     def wants_upkeep(self) -> bool:

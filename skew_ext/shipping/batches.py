@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from skew_ext.errors import SettingsError, SpoolError
 from skew_ext.shipping.dead_letters import DeadLetters, letter_name
 from skew_ext.shipping.duplicates import CONFLICT, DUPLICATE, NEW, Judge, RecentRequests
-from skew_ext.shipping.ledger import Outcome, Pending
+from skew_ext.shipping.ledger import Outcome, Pending, log_identity
 from skew_ext.shipping.patience import Patience
 from skew_ext.shipping.storing import rows_of, schema_hash
 
@@ -148,6 +148,7 @@ class Batches:
     def _commit(
         self, batches: list[tuple[WriterReader, Batch]], ledger: Ledger, pending: Pending, outcome: Outcome
     ) -> None:
+        ledger.count_days_of(log_identity(self._following.asked.spool_id, self._following.asked.destination))
         ledger.outcome.add(outcome)
         for reader, batch in batches:
             entry = ledger.entry(reader.name)
@@ -174,6 +175,7 @@ class Batches:
         """Send the planned dead letters again; those that are refused again stay where they are."""
         entries = self._letters.read(pending.letters)
         outcome, again = self._stored(entries, pending.name, ledger, pending)
+        ledger.count_days_of(log_identity(self._following.asked.spool_id, self._following.asked.destination))
         ledger.outcome.add(outcome)
         ledger.outcome.dead_lettered -= rows_of(entries)
         ledger.revived = [name for name in map(letter_name, entries) if name not in again]

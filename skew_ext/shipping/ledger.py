@@ -107,7 +107,7 @@ class Ledger:
     `leaving` names those of them whose folders may still be there: deleting a folder takes several steps, and what a
     kill leaves of it must not be taken for a writer that nobody has read yet. `revived` likewise names dead letters
     that were stored after all. `failing_since` is when the destination began to fail, in microseconds since 1970;
-    0 while it does not.
+    0 while it does not. `log` stands for whose rows `outcome.days` counts, and where: see `log_identity`.
     """
 
     writers: dict[str, WriterEntry] = field(default_factory=dict)
@@ -117,10 +117,16 @@ class Ledger:
     leaving: list[str] = field(default_factory=list)
     revived: list[str] = field(default_factory=list)
     failing_since: int = 0
+    log: str = ""
 
     def entry(self, writer: str) -> WriterEntry:
         """Give a writer's entry, new if it was not known."""
         return self.writers.setdefault(writer, WriterEntry())
+
+    def count_days_of(self, log: str) -> None:
+        """Count the days of this log; those of another one that was shipped to before are forgotten."""
+        if self.log != log:
+            self.log, self.outcome.days = log, {}
 
     def retire(self, writer: str, counters: dict[str, int], *, leaving: bool = True) -> None:
         """Forget a writer, keeping its counters in the sums; `leaving`, if its folder has to be deleted yet."""
@@ -152,6 +158,7 @@ class Ledger:
                 [_writer(name) for name in raw["leaving"]],
                 list(raw["revived"]),
                 int(raw.get("failing_since", 0)),
+                str(raw.get("log", "")),
             )
         except FileNotFoundError:
             return cls()
@@ -161,6 +168,12 @@ class Ledger:
                 "writer's folder notes, and counts anew"
             )
             raise SpoolError(msg) from None
+
+
+def log_identity(spool_id: str, destination: dict[str, Any]) -> str:
+    """Return what stands for one spool's rows at one destination."""
+    place = {name: destination.get(name) for name in ("type", "path", "dsn_env", "schema_name", "project", "repo")}
+    return hashlib.sha256(json.dumps([spool_id, place], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _add(sums: dict[str, int], more: dict[str, int]) -> None:

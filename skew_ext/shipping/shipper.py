@@ -119,6 +119,8 @@ class Shipper:
             ledger, moved = self._attempt(ledger, pace, at_once=not living)
             if pace.is_time_for_upkeep(idle=not moved and not pace.backoff):
                 self._maintain(ledger)
+            elif self._destination.wants_upkeep:
+                self._maintain(ledger, quick=True)
             if living or moved or pace.backoff:
                 pace.busy()
             elif exit_when_abandoned and pace.idle_seconds() > ABANDONED_SECONDS:
@@ -147,16 +149,22 @@ class Shipper:
     def _round(self, ledger: Ledger) -> bool:
         return self._batches.ship(ledger)
 
-    def _maintain(self, ledger: Ledger) -> None:
+    def _maintain(self, ledger: Ledger, *, quick: bool = False) -> None:
         """Look after what is stored; nothing is on its way now, so no batch's name may be needed again."""
         if ledger.pending is not None:
             return
         try:
-            self._writers.sweep()
-            done = self._destination.maintain(self._following.asked.spool_id, utc_now().date())
+            if not quick:
+                self._writers.sweep()
+            done = self._destination.maintain(self._following.asked.spool_id, utc_now().date(), quick=quick)
             if done.merged or done.pruned:
                 logger.info("merged %d files away; deleted rows of old days: %s", done.merged, done.pruned or "none")
+            before = dict(ledger.outcome.pruned)
+            if done.pruned_ever is None:
                 ledger.outcome.add(Outcome(pruned=done.pruned))
+            else:  # the log's own account, which a kill between its steps does not put wrong
+                ledger.outcome.pruned = dict(done.pruned_ever)
+            if ledger.outcome.pruned != before:
                 ledger.save(self.spool.ledger)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the log, new rows are stored
             logger.warning("cannot look after the log now: %s: %s", type(error).__name__, error)

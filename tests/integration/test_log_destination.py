@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import json
 import os
 import stat
@@ -14,25 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from feast import FeatureService
-from feast.protos.feast.types.Value_pb2 import Value
-from psycopg import sql
 
 from skew_ext import ServingLogger, read_log, request_context
 from skew_ext.cli.main import cli
-from skew_ext.log.destination import destination_from
-from skew_ext.log.parquet import ParquetDestination
 from skew_ext.log.parquet_files import ABOUT, About
-from skew_ext.log.postgres import PostgresDestination
-from skew_ext.log.postgres_migrations import WRITER, upgrade
-from skew_ext.log.postgres_session import PostgresError
 from skew_ext.log.query import LogQuery
 from skew_ext.schema import LABEL, RESERVED, LogSchema
 from skew_ext.shipping.shipper import Shipper
-from tests.integration.test_postgres import as_user
-from tests.integration.test_postgres_exact import schema_of, served
 from tests.kit import NOON, Repo
-from tests.logs import DAY, TODAY, files, microseconds, stored, values
-from tests.servers import PostgresServer
+from tests.logs import DAY, TODAY, files, stored, values
 
 
 def as_earlier_version(folder: Path, name: str) -> None:
@@ -140,80 +128,6 @@ def test_who_may_read_the_log_is_a_setting_and_not_the_umask(
     log = repo.path / "data/skew/log"
     found = {stat.S_IMODE(path.stat().st_mode) for path in [log, *log.rglob("*")]}
     assert found == modes
-
-
-def test_a_probe_says_whether_there_is_room_and_leaves_nothing(tmp_path: Path) -> None:
-    log = ParquetDestination(tmp_path / "a/log")
-    log.probe(3 << 20)
-    assert list((tmp_path / "a/log").iterdir()) == []
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError, match="file"):
-        ParquetDestination(tmp_path / "file").probe(1)
-    settings = {"type": "feast", "repo": str(tmp_path), "path": str(tmp_path / "file"), "yaml": None}
-    with pytest.raises(OSError, match="file"):
-        destination_from(settings).probe(1)
-
-
-def test_a_database_tells_our_records_from_a_service_of_their_name(
-    postgres_database: PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LOG_DSN", postgres_database.dsn)
-    upgrade("LOG_DSN")
-    log = PostgresDestination("LOG_DSN")
-    lookups = schema_of({"f": "INT64"}, LABEL)
-    records = dataclasses.replace(schema_of({"g": "INT64"}, LABEL), records=True)
-    log.write(served(records, [{"g": Value(int64_val=1)}], microseconds(NOON)), records, "one")
-    assert log.read(LogQuery(LABEL)).num_rows == 1
-    log.write(served(lookups, [{"f": Value(int64_val=2)}] * 2, microseconds(NOON)), lookups, "two")
-    assert log.read(LogQuery(LABEL)).num_rows == log.read(LogQuery(LABEL, records=False)).num_rows == 2
-    assert log.read(LogQuery(LABEL, records=True))["v__g"].to_pylist() == [1]
-    assert log.read(LogQuery()).num_rows == 3
-
-
-def test_partitions_are_counted_from_the_newest_that_has_rows(
-    postgres_database: PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LOG_DSN", postgres_database.dsn)
-    upgrade("LOG_DSN")
-    schema = schema_of({"f": "INT64"})
-    log = PostgresDestination("LOG_DSN", "skew", schema.project, keep_days=2)
-    for days in range(5):
-        log.write(served(schema, [{"f": Value(int64_val=days)}], microseconds(NOON - days * DAY)), schema, f"b{days}")
-    done = log.prune(TODAY + 365 * DAY, dry_run=True)
-    assert done.pruned == {"age": 2}
-    assert str(TODAY) in done.refused
-    assert str(TODAY + 365 * DAY) in done.refused
-    # Rows of a clock that had jumped hold up the deleting of all others; a partition without rows does not.
-    jumped = served(schema, [{"f": Value(int64_val=9)}], microseconds(NOON + 365 * DAY))
-    log.write(jumped, schema, "jumped")
-    done = log.prune(TODAY + 365 * DAY)
-    assert (done.pruned, "may have jumped" in done.refused) == ({}, True)
-    with log._database.connected() as connection:
-        table = sql.Identifier("skew", f"log_scoring_{log_hash(schema)}")
-        connection.execute(sql.SQL("DELETE FROM {} WHERE v__f = 9").format(table))
-    assert log.prune(TODAY).pruned == {"age": 2}
-    assert values(log) == [0, 1, 2]
-
-
-def log_hash(schema: LogSchema) -> str:
-    """Return the end of the name of a service's table, as the migrations make it."""
-    return hashlib.sha256(f"{schema.project}\n{schema.feature_service}".encode()).hexdigest()[:8]
-
-
-def test_a_database_is_probed_by_a_write_that_is_taken_back(
-    postgres_database: PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LOG_DSN", postgres_database.dsn)
-    upgrade("LOG_DSN")
-    monkeypatch.setenv("WRITER_DSN", as_user(postgres_database, WRITER, "test_writer"))
-    log = PostgresDestination("WRITER_DSN")
-    log.probe(1 << 20)
-    assert log.count_rows("mine") is None
-    with PostgresDestination("LOG_DSN")._database.connected() as connection:
-        assert connection.execute("SELECT count(*) FROM skew.batches").fetchone() == (0,)
-        connection.execute("ALTER ROLE test_writer SET default_transaction_read_only = on")
-    with pytest.raises(PostgresError, match="read-only"):
-        log.probe(1)
 
 
 def test_a_service_that_no_file_system_could_name_is_stored_as_the_others(tmp_path: Path) -> None:

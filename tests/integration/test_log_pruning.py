@@ -18,6 +18,7 @@ from skew_ext.cli.main import cli
 from skew_ext.log import keeping, parquet_files, parquet_prune
 from skew_ext.log.keeping import days_to_go
 from skew_ext.log.parquet import ParquetDestination
+from skew_ext.log.parquet_prune import pruned_rows
 from skew_ext.log.query import LogQuery
 from skew_ext.shipping.shipper import Shipper
 from tests.kit import NOON, Repo
@@ -175,7 +176,7 @@ def test_a_kill_at_any_step_counts_each_row_once_and_shows_no_part_of_a_day(tmp_
                 assert destination.read(LogQuery(request_id=f"r{value}")).num_rows == (value in shown)
             destination.prune(TODAY)
             assert values(destination) == [9]
-            mine, theirs = (destination.pruned_rows(owner) for owner in ("mine", "theirs"))
+            mine, theirs = (pruned_rows(destination.path, owner) for owner in ("mine", "theirs"))
             assert dict(mine.reasons) == {"age": 6}
             assert dict(mine.days) == {TODAY - 9 * DAY: 4, TODAY - 8 * DAY: 2}
             assert dict(theirs.reasons) == {"age": 3}
