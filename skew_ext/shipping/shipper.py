@@ -163,7 +163,11 @@ class Shipper:
             if done.pruned_ever is None:
                 ledger.outcome.add(Outcome(pruned=done.pruned))
             else:  # the log's own account, which a kill between its steps does not put wrong
-                ledger.outcome.pruned = dict(done.pruned_ever)
+                # The ledger of an earlier version may know of more.
+                ever = done.pruned_ever
+                ledger.outcome.pruned = {
+                    reason: max(ever.get(reason, 0), before.get(reason, 0)) for reason in {**before, **ever}
+                }
             if ledger.outcome.pruned != before:
                 ledger.save(self.spool.ledger)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the log, new rows are stored
