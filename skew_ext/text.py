@@ -1,15 +1,49 @@
-"""Text made of data, fit to print: a served value must not move the cursor, nor bring markup of its own."""
+"""Text made of data, fit to show: a name or value must not move the cursor, turn a line round, nor call anybody."""
 
 from __future__ import annotations
 
+import re
+
 from rich.markup import escape
+
+_CALLS = re.compile(r"[@#!](?=\w)|<(?=[@#!&\w])")
+_APART = "\u200b"
+"""A space of no width: what stands on its two sides is no longer one word to whoever looks for whom to call."""
 
 
 def visible(value: str) -> str:
-    """Give `value` with its control characters, and all else that does not print, written as escapes."""
+    """Return `value` with control characters, bidi overrides and all else that does not print written as escapes.
+
+    A line feed stays. This is the one rule for every name and value that is shown, whatever the form.
+    """
+    if value.isprintable():
+        return value
     return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in value)
 
 
+def one_line(value: str) -> str:
+    """Return `value` as `visible` does, its line feeds written as escapes too."""
+    return visible(value).replace("\n", "\\n")
+
+
+def shortened(value: str, longest: int) -> str:
+    """Return at most `longest` characters of `value`; an ellipsis shows that it was cut."""
+    return value if len(value) <= longest else f"{value[: max(longest - 1, 0)]}…"
+
+
+def brief(value: str, longest: int) -> str:
+    """Return `value` as one line of at most `longest` characters; an ellipsis shows that it was cut."""
+    return shortened(one_line(value[: longest + 1]), longest)
+
+
 def harmless(value: str) -> str:
-    """Give `value` as `visible` does, and with what rich would take for markup escaped."""
+    """Return `value` as `visible` does, and with what rich would take for markup escaped."""
     return escape(visible(value))
+
+
+def calling_nobody(value: str) -> str:
+    """Return `value` with what a chat could take for a mention taken apart: @everyone, <!channel>, <@U123>, #general.
+
+    Chats look for whom to call in what is shown, markup resolved, so only something that stands in between stops them.
+    """
+    return _CALLS.sub(f"\\g<0>{_APART}", value)

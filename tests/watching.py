@@ -130,13 +130,15 @@ def right_cells(equal: int, rescaled: int = 0) -> dict[str, dict[str, int]]:
 
 
 class Webhook:
-    """A real web server that keeps what is posted to it; `status` is what it answers with."""
+    """A real web server that keeps what is posted to it; `status` is what it answers, and 413 to more than `limit`."""
 
     def __init__(self, port: int) -> None:
         self.address = f"127.0.0.1:{port}"
         self.posts: list[dict[str, Any]] = []
         self.status = 200
         self.answer = b""
+        self.limit = 1 << 30
+        self.tries = 0
 
     def titles(self) -> list[str]:
         """Give the titles of the alerts that came."""
@@ -149,10 +151,13 @@ def webhook() -> Iterator[Webhook]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if hook.status < 300:
+            size = int(self.headers["Content-Length"])
+            content = json.loads(self.rfile.read(size))
+            hook.tries += 1
+            status = 413 if size > hook.limit else hook.status
+            if status < 300:
                 hook.posts.append(content)
-            self.send_response(hook.status)
+            self.send_response(status)
             self.send_header("Content-Length", str(len(hook.answer)))
             self.end_headers()
             self.wfile.write(hook.answer)

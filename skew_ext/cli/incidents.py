@@ -58,8 +58,10 @@ def line(incident: Incident) -> str:
 
 def _more(incident: Incident) -> list[str]:
     from skew_ext.text import visible
+    from skew_ext.watch.refusals import refusal_lines
     from skew_ext.watch.wording import extent, why
 
     badly = f"{extent(incident)}: " if extent(incident) else ""
     said = [f"{badly}{why(incident)}", incident.remedy, incident.proposal, incident.answer]
+    said += refusal_lines(incident)
     return [visible(one) for one in said if one]

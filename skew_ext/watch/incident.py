@@ -41,6 +41,7 @@ class Incident:
     `since` is the start of the first window that showed it, `last_seen` the end of the last one; `opened_at` and
     `closed_at` are when the watch said so. `cells` of `compared` served cells differed, over all its windows.
     `deliveries` says of each message (`opened:notify1`, `closed:hook`, ...) when it was delivered; None while it waits.
+    `refusals` says the same of each that was not taken: how often, since when, why, and when it is tried again.
     `answer` is what the hook said. `proposal` says why to retrain, or nothing. `seen_as` is the cause that single
     windows give, where more context has told a better one.
     """
@@ -65,6 +66,7 @@ class Incident:
     answer: str = ""
     seen_as: str = ""
     proposal: str = ""
+    refusals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def open(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skew_ext.text import visible
+from skew_ext.text import brief
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -20,8 +20,7 @@ def label_text(name: str) -> str:
 
     Prometheus' own client escapes backslash, quote and line feed; a lone surrogate or a control character has no form.
     """
-    text = visible(name).replace("\n", "\\n")
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return brief(name, LONGEST)
 
 
 def admitted(features: Mapping[str, FeatureSummary], known: Collection[str], most: int) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from skew_ext.shipping.metrics import StatsCollector
 from skew_ext.shipping.stats import log_stats
 from skew_ext.watch.drift import LIMITS
 from skew_ext.watch.labels import admitted, label_text
+from skew_ext.watch.refusals import told_to_nobody
 from skew_ext.watch.spread import divergence
 
 if TYPE_CHECKING:
@@ -154,14 +156,28 @@ def _of_the_watch(view: WatchView) -> Iterator[Metric]:
         "Serving time up to which all was audited",
         labels=["feature_service"],
     )
+    untold = GaugeMetricFamily(
+        "skew_incidents_untold",
+        "Open incidents that no address and no hook has taken, though it was tried",
+        labels=["feature_service"],
+    )
+    refused = GaugeMetricFamily(
+        "skew_alerts_refused",
+        "Messages of open incidents that an address (by its place), or the hook, has not taken",
+        labels=["feature_service", "channel"],
+    )
     for name, service in view.services.items():
         watermark.add_metric([label_text(name)], service.state.watermark.timestamp())
+        untold.add_metric([label_text(name)], sum(map(told_to_nobody, service.incidents)))
+        waiting = Counter(each.partition(":")[2] for one in service.incidents for each in one.refusals)
+        for channel, messages in sorted(waiting.items()):
+            refused.add_metric([label_text(name), channel], messages)
         for incident in service.incidents:
             opened.add_metric([label_text(name), label_text(incident.group), incident.cause], 1)
     rounds = CounterMetricFamily("skew_watch_rounds", "Rounds of the watch, by service", labels=["outcome"])
     for outcome, count in view.rounds.items():
         rounds.add_metric([outcome], count)
-    yield from (opened, watermark, rounds)
+    yield from (opened, untold, refused, watermark, rounds)
     if view.last_round is not None:
         seconds = view.last_round.timestamp()
         yield GaugeMetricFamily("skew_watch_last_round_timestamp_seconds", "When the last round ended", seconds)

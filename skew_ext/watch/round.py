@@ -20,6 +20,7 @@ from skew_ext.watch.sightings import NEEDS_CONTEXT, better_known, sightings
 from skew_ext.watch.state import ServiceState
 from skew_ext.watch.store import Commit
 from skew_ext.watch.summary import WindowSummary, together
+from skew_ext.watch.telling import TELL_WITHIN
 from skew_ext.watch.windows import Kept, cuts, due_for_merging, may_grow, outdated
 from skew_ext.watch.wording import title
 
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("skew_ext")
 LOOK_BACK = timedelta(minutes=10)
 """How much before the first window of an incident is audited with it, to know its cause better."""
-TELL_WITHIN = timedelta(days=1)
-"""For how long after an incident has closed its messages are still tried."""
 FIRST_LOOK = timedelta(hours=1)
 """How far back a watch begins that has not watched before."""
 

@@ -1,4 +1,4 @@
-"""An incident in words: what broke, since when, how bad, why, and what to do."""
+"""An incident in words: what broke, since when, how bad, why, and what to do. Each part has a bound of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from skew_ext.clock import duration_text
 from skew_ext.report import words
-from skew_ext.text import visible
+from skew_ext.text import brief
+from skew_ext.watch.fitting import Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -14,23 +15,28 @@ if TYPE_CHECKING:
     from skew_ext.watch.incident import Incident
 
 NAMES_SHOWN = 3
+LONGEST_NAME = 80
 LONGEST_VALUE = 80
+LONGEST_KEY = 240
+LONGEST_PROSE = 500
 
 
 def title(incident: Incident, event: str) -> str:
-    """Give one line: the service, what differs, and why."""
+    """Return one line: the service, what differs, and why."""
     heading = {"opened": incident.severity.upper(), "closed": "HEALED", "proposed": "RETRAIN?"}[event]
-    return f"[{heading}] {visible(incident.feature_service)}: {what(incident)} ({incident.cause})"
+    service, cause = brief(incident.feature_service, LONGEST_NAME), brief(incident.cause, LONGEST_NAME)
+    return f"[{heading}] {service}: {what(incident)} ({cause})"
 
 
 def what(incident: Incident) -> str:
     """Name the features: of a view the first few."""
+    group = brief(incident.group, LONGEST_NAME)
     if not incident.features:
-        return visible(incident.group) or "the whole service"
+        return group or "the whole service"
     prefix = f"{incident.group}__"
-    names = [visible(name.removeprefix(prefix)) for name in incident.features[:NAMES_SHOWN]]
+    names = [brief(name.removeprefix(prefix), LONGEST_NAME) for name in incident.features[:NAMES_SHOWN]]
     more = f" and {len(incident.features) - NAMES_SHOWN} more" if len(incident.features) > NAMES_SHOWN else ""
-    within = f"{visible(incident.group)}: " if incident.features[0].startswith(prefix) else ""
+    within = f"{group}: " if incident.features[0].startswith(prefix) else ""
     return f"{within}{', '.join(names)}{more}"
 
 
@@ -44,45 +50,53 @@ def extent(incident: Incident) -> str:
 
 def why(incident: Incident) -> str:
     """Say the cause in a few words."""
-    return words.CAUSES.get(incident.cause, incident.cause)
+    return words.CAUSES.get(incident.cause) or brief(incident.cause, LONGEST_NAME)
 
 
 def body(incident: Incident, event: str) -> str:
-    """Give the whole message."""
-    return "\n".join(_lines(incident, event))
+    """Return the whole message."""
+    return "\n".join(line.text for line in lines(incident, event))
 
 
-def _lines(incident: Incident, event: str) -> Iterator[str]:
+def lines(incident: Incident, event: str) -> list[Line]:
+    """Return the whole message, line by line; where not all of it fits, the examples go before the rest."""
+    return list(_lines(incident, event))
+
+
+def _lines(incident: Incident, event: str) -> Iterator[Line]:
     if event == "closed":
         lasted = duration_text((incident.last_seen - incident.since).total_seconds())
-        yield f"Healed: what is served now is right again. It lasted {lasted}."
-    yield f"What: {what(incident)}"
-    yield f"Since: {words.moment(incident.since)}; last seen before {words.moment(incident.last_seen)}"
+        yield Line(f"Healed: what is served now is right again. It lasted {lasted}.")
+    yield Line(f"What: {what(incident)}")
+    yield Line(f"Since: {words.moment(incident.since)}; last seen before {words.moment(incident.last_seen)}", 1)
     if extent(incident):
-        yield f"How bad: {extent(incident)} in {words.plural(incident.windows, 'window')}"
-    yield f"Why: {why(incident)}. In the last window that was judged: {visible(incident.message)}"
+        yield Line(f"How bad: {extent(incident)} in {words.plural(incident.windows, 'window')}")
+    message = brief(incident.message, LONGEST_PROSE)
+    yield Line(f"Why: {why(incident)}. In the last window that was judged: {message}", 2)
     if event != "closed":
-        yield f"What to do: {incident.remedy}"
+        yield Line(f"What to do: {brief(incident.remedy, LONGEST_PROSE)}", 3)
         for example in incident.evidence:
-            yield _example(example)
+            yield Line(_example(example), 6)
     if incident.proposal:
-        yield f"Proposed: {incident.proposal}"
+        yield Line(f"Proposed: {brief(incident.proposal, LONGEST_PROSE)}", 4)
     if incident.answer:
-        yield f"The hook says: {visible(incident.answer)[:LONGEST_VALUE]}"
-    yield f"Incident {incident.id}"
+        yield Line(f"The hook says: {brief(incident.answer, LONGEST_VALUE)}", 5)
+    yield Line(f"Incident {incident.id}")
 
 
 def _example(example: Mapping[str, Any]) -> str:
-    key = ", ".join(f"{visible(str(name))}={_value(value)}" for name, value in example["key"].items())
+    parts = (f"{brief(str(name), LONGEST_NAME)}={_value(value)}" for name, value in example["key"].items())
+    feature, key = brief(example["feature"], LONGEST_NAME), brief(", ".join(parts), LONGEST_KEY)
     served = f"served {_value(example['served'])} of {_time(example['served_event'])}"
     right = f"training has {_value(example['baseline'])} of {_time(example['baseline_event'])}"
-    where = f"request {visible(example['request_id'])} at {_time(example['served_at'])}"
-    return f"For example {visible(example['feature'])} of {key}: {served}, {right} ({where})"
+    where = f"request {brief(example['request_id'], LONGEST_NAME)} at {_time(example['served_at'])}"
+    return f"For example {feature} of {key}: {served}, {right} ({where})"
 
 
 def _value(value: Any) -> str:
-    text = "null" if value is None else visible(repr(value))
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+    if isinstance(value, str | bytes | list):
+        value = value[: LONGEST_VALUE + 1]  # written out, it may be megabytes
+    return "null" if value is None else brief(repr(value), LONGEST_VALUE)
 
 
 def _time(text: str | None) -> str:
