@@ -28,9 +28,12 @@ def upgrade(repo: Repo, /, dsn_env: str | None, schema: str | None, json_file: s
     The roles skew_migrator (owns the tables), skew_writer (may only insert) and skew_auditor (may only read) are made
     if this user may make roles. Give them to the users that log and audit: GRANT skew_writer TO app.
 
+    No superuser is needed: a login with CREATEROLE, and CREATE on the database. What another role owns or manages
+    (the schema, something in it, one of the roles) is refused.
+
     \b
     Example:
-      DATABASE_URL=postgresql://admin@db/features skew db upgrade --dsn-env DATABASE_URL
+      DATABASE_URL=postgresql://log_admin@db/features skew db upgrade --dsn-env DATABASE_URL
     """
     from dataclasses import asdict
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from psycopg import errors, sql
 
 from skew_ext.errors import LogError
+from skew_ext.log.postgres_owners import check_roles, check_schema, owner_of
 from skew_ext.log.postgres_session import Database, PostgresError
 
 if TYPE_CHECKING:
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 
 MIGRATOR, WRITER, AUDITOR, WATCHER = ROLES = ("skew_migrator", "skew_writer", "skew_auditor", "skew_watcher")
 _LOCK = sql.SQL("SELECT pg_advisory_lock(hashtextextended(%s || '.upgrade', 0))")
-_LEDGER = """
-CREATE TABLE IF NOT EXISTS migrations (
+_LEDGER = sql.SQL("""
+CREATE TABLE IF NOT EXISTS {}.migrations (
     name text PRIMARY KEY,
     applied_at timestamptz NOT NULL DEFAULT now()
 )
-"""
+""")
 
 
 @dataclass
@@ -51,13 +52,15 @@ def upgrade(dsn_env: str, schema: str = "skew") -> Upgrade:
     SettingsError
         The environment variable is not set, or holds no connection string.
     LogError
-        The database cannot be reached, or does not let this user do it.
+        The database cannot be reached, or does not let this user do it, or the schema or a role is another role's.
     """
     done = Upgrade()
     try:
         with Database(dsn_env, schema).connected() as connection:
             connection.execute(_LOCK, (schema,))
             _check_encoding(connection)
+            check_schema(connection, schema, MIGRATOR)
+            check_roles(connection, ROLES, MIGRATOR)
             _make_roles(connection, done)
             _make_schema(connection, schema)
             _apply(connection, schema, done)
@@ -87,7 +90,8 @@ def _make_role(connection: Connection, role: str, done: Upgrade) -> None:
     except (errors.DuplicateObject, errors.UniqueViolation):
         pass  # Roles belong to the whole server: another database's upgrade has just made it.
     except errors.InsufficientPrivilege:
-        done.notes.append(f"role {role} is missing and this user may not make it: have it made, and upgrade again")
+        made = f"have it made (CREATE ROLE {role} NOLOGIN), and upgrade again"
+        done.notes.append(f"role {role} is missing and this user may not make it: {made}")
 
 
 def _make_schema(connection: Connection, schema: str) -> None:
@@ -120,30 +124,31 @@ def _may_become(connection: Connection, role: str) -> bool:
 
 def _apply(connection: Connection, schema: str, done: Upgrade) -> None:
     """Apply what is missing, as the schema's owner, so that whoever upgrades, one role owns it all."""
-    _as_owner(connection, schema, _LEDGER)
-    known = sql.SQL("SELECT name FROM {}.migrations").format(sql.Identifier(schema))
+    name = sql.Identifier(schema)
+    _as_owner(connection, schema, _LEDGER.format(name))
+    known = sql.SQL("SELECT name FROM {}.migrations").format(name)
     with connection.transaction():
         _become_owner(connection, schema)
         applied = {name for (name,) in connection.execute(known)}
     for path in migrations():
         if path.stem not in applied:
-            record = sql.SQL("INSERT INTO migrations (name) VALUES ({})").format(sql.Literal(path.stem))
-            _as_owner(connection, schema, path.read_text(encoding="utf-8"), record)
+            record = sql.SQL("INSERT INTO {}.migrations (name) VALUES ({})").format(name, sql.Literal(path.stem))
+            path_of_it = sql.SQL("SET LOCAL search_path = {}, pg_temp").format(name)  # its names have no schema
+            _as_owner(connection, schema, path_of_it, path.read_text(encoding="utf-8"), record)
             done.applied.append(path.stem)
-    _as_owner(connection, schema, "SELECT grant_roles()")
+    _as_owner(connection, schema, sql.SQL("SELECT {}.grant_roles()").format(name))
 
 
 def _as_owner(connection: Connection, schema: str, *statements: str | sql.Composed) -> None:
     with connection.transaction():
         _become_owner(connection, schema)
-        path = sql.SQL("SET LOCAL search_path = {}, pg_temp").format(sql.Identifier(schema))
-        for statement in (path, *statements):
+        for statement in statements:
             connection.execute(statement if isinstance(statement, sql.Composed) else statement.encode())
 
 
 def _become_owner(connection: Connection, schema: str) -> None:
-    row = connection.execute(
-        "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = %s", (schema,)
-    ).fetchone()
-    if row is not None:
-        connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(row[0])))
+    # Looked at in each transaction: a schema may have been dropped and made anew by somebody else since the last one.
+    check_schema(connection, schema, MIGRATOR)
+    owner = owner_of(connection, schema)
+    if owner is not None:
+        connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(owner)))

@@ -127,6 +127,8 @@ def variables(redis_db: RedisServer, own_postgres: PostgresServer, alerts: Webho
         "FLIGHTS_PG_SSLMODE": "disable",
         "FLIGHTS_PG_PASSWORD": own_postgres.password or "unused",
         "ADMIN_DSN": own_postgres.dsn,
+        "LOG_ADMIN_DSN": as_user("flights_log_admin"),
+        "LOG_ADMIN_PASSWORD": "pw of flights_log_admin",
         "WRITER_DSN": as_user("flights_log"),
         "AUDITOR_DSN": as_user("flights_audit"),
         "WATCHER_DSN": as_user("flights_watch"),
