@@ -6,10 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from skew_ext.errors import SettingsError, SpoolError
+from skew_ext.errors import SpoolError
+from skew_ext.metrics_server import serve
 from skew_ext.shipping.metrics import StatsCollector
 from skew_ext.shipping.stats import log_stats
 from skew_ext.watch.drift import LIMITS
@@ -191,19 +192,8 @@ def metrics_text(view: WatchView, spool: Path) -> str:
 def serve_metrics(
     view: Callable[[], WatchView], spool: Path, port: int, address: str = "127.0.0.1"
 ) -> Callable[[], None]:
-    """Serve the metrics on a thread of its own; give what ends it. SettingsError if the port cannot be had."""
-    try:
-        server, thread = start_http_server(port, address, _registry(view, spool))
-    except OSError as error:
-        msg = f"metrics cannot be served on {address}:{port} ({error}): choose another --metrics-port"
-        raise SettingsError(msg) from None
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return stop
+    """Serve the metrics; give what ends it. SettingsError if the port cannot be had."""
+    return serve(_registry(view, spool), port, address)
 
 
 def _registry(view: Callable[[], WatchView], spool: Path) -> CollectorRegistry:

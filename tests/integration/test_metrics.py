@@ -25,6 +25,7 @@ EXPECTED = {
     ("skew_log_unaccounted_rows", None, None): 0.0,
     ("skew_log_conflict_rows_total", None, None): 0.0,
 }
+AGE = ("skew_log_counts_age_seconds", None, None)
 
 
 def samples(text: str) -> dict[tuple[str, str | None, str | None], float]:
@@ -48,7 +49,7 @@ def test_a_shipper_serves_its_counts_and_a_command_writes_them(tmp_path: Path) -
             except httpx.HTTPError:
                 return {}
 
-        wait_for(lambda: scraped() == EXPECTED, "the metrics do not say that all is stored")
+        wait_for(lambda: scraped() == {**EXPECTED, AGE: 0.0}, "the metrics do not say that all is stored")
         shipper.send_signal(signal.SIGTERM)
         assert shipper.wait() == 0
     file = tmp_path / "skew.prom"
