@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 
-from rich.markup import escape
-
-_CALLS = re.compile(r"[@#!](?=\w)|<(?=[@#!&\w])")
+_CALLS = re.compile(r"[@#!](?=\w)|<(?=[@#!&]|\w+/)")
 _APART = "\u200b"
 """A space of no width: what stands on its two sides is no longer one word to whoever looks for whom to call."""
+_SECRETS = (
+    (re.compile(r"([A-Za-z][\w+.-]*:/{1,2})(?!/?user:password@)\S*@"), r"\1***@"),  # but how a DSN is written
+    (
+        re.compile(
+            r"((?:pass|pwd|secret|token|api_?key)\w*\s*=\s*|'(?:pass|pwd|secret|token|api_?key)\w*'\s*:\s*)"
+            r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,;&'")]+)""",
+            re.IGNORECASE,
+        ),
+        r"\1***",
+    ),
+)
 
 
 def visible(value: str) -> str:
@@ -38,6 +47,8 @@ def brief(value: str, longest: int) -> str:
 
 def harmless(value: str) -> str:
     """Return `value` as `visible` does, and with what rich would take for markup escaped."""
+    from rich.markup import escape  # noqa: PLC0415 - it takes long to import, and all else here does without
+
     return escape(visible(value))
 
 
@@ -47,3 +58,10 @@ def calling_nobody(value: str) -> str:
     Chats look for whom to call in what is shown, markup resolved, so only something that stands in between stops them.
     """
     return _CALLS.sub(f"\\g<0>{_APART}", value)
+
+
+def masked(value: str) -> str:
+    """Return `value` without what looks like a secret in it: of a URL the login, of `password=...` what follows."""
+    for pattern, instead in _SECRETS:
+        value = pattern.sub(instead, value)
+    return value

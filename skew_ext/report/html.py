@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 from skew_ext.model import AuditReport, DistributionRow, Example, FeatureParity
 from skew_ext.report import harm, histograms, plots, remarks, summary, timeline, words
+from skew_ext.text import visible
 
 MOST_EXAMPLES = 10
 MOST_OF_ALL = 300
@@ -64,6 +65,7 @@ def _template() -> Template:
         loader=FunctionLoader(lambda name: files("skew_ext.report").joinpath(name).read_text("utf-8")),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_finalized,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -152,9 +154,14 @@ def _moved(report: AuditReport) -> dict[tuple[str, str], tuple[DistributionRow, 
     return {(code, row.feature): (row, name) for code, row, name in rows}
 
 
+def _finalized(value: Any) -> Any:
+    """Return text of data as it is shown: no control character, and nothing that turns the reading order round."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _breakable(name: str) -> Markup:
     """Escape a name and let it break after its underscores, which browsers do not do by themselves."""
-    return Markup("_<wbr>").join(escape(name).split("_"))
+    return Markup("_<wbr>").join(escape(visible(name)).split("_"))
 
 
 def _opening(text: str) -> str:
@@ -164,7 +171,7 @@ def _opening(text: str) -> str:
 
 def _prose(text: str) -> Markup:
     """Escape a message, and set as code what stands in it between backticks."""
-    return Markup(_QUOTED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped right here
+    return Markup(_QUOTED.sub(r"<code>\1</code>", str(escape(visible(text)))))  # noqa: S704 - escaped right here
 
 
 def _bars(report: AuditReport) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from skew_ext.model import AuditReport, FeatureParity
 from skew_ext.report import harm, remarks, summary, words
-from skew_ext.text import visible
+from skew_ext.text import calling_nobody, visible
 
 MOST = 65_536
 """The characters that GitHub takes as a comment."""
@@ -20,7 +20,6 @@ _SPECIAL = re.compile(
     r"|(?<!\d):(?=\S)|(?<=[A-Za-z])\.(?=\S)"  # of links that need no brackets, and of :emoji:
 )
 _QUOTED = re.compile(r"&#96;(.+?)&#96;")
-_CALLS = re.compile(r"([@#])(?=\w)")
 
 
 def dumps(report: AuditReport) -> str:
@@ -52,9 +51,7 @@ def text(value: str) -> str:
     """Give `value` as Markdown that shows as it is, in one line; what is long is cut."""
     line = " ".join(visible(value).split())
     line = line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
-    # Whom to call is looked for in what is shown, entities resolved: only a space of no width in between stops that.
-    apart = _CALLS.sub("\\1\u200b", line)
-    return _SPECIAL.sub(lambda found: "".join(f"&#{ord(one)};" for one in found[0]), apart)
+    return _SPECIAL.sub(lambda found: "".join(f"&#{ord(one)};" for one in found[0]), calling_nobody(line))
 
 
 def prose(value: str) -> str:

@@ -79,7 +79,7 @@ def test_a_clean_report_has_no_failure() -> None:
 
 
 def test_names_are_data_whatever_is_in_them() -> None:
-    nasty = 'a]]>"<b>&\x00\x1b[2J\ud800\u2028'
+    nasty = 'a]]>"<b>&\x00\x1b[2J\ud800\u2028\x9b\u202e\u2066'
     finding = Finding("rescaled", "fail", f"stats__{nasty}", "rescaled", nasty, nasty)
     report = replace(
         REPORT, feature_service=nasty, findings=[finding], parity=Parity(1, 1, [feature(f"stats__{nasty}", 1)])
@@ -88,3 +88,4 @@ def test_names_are_data_whatever_is_in_them() -> None:
     text.encode()
     (failure,) = read(text).iter("failure")
     assert (failure.get("message") or "").startswith('a]]>"<b>&\\x00\\x1b[2J\\ud800')
+    assert not set("\x9b\u202e\u2066") & set(text)

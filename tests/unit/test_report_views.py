@@ -27,6 +27,7 @@ from skew_ext.model import (
     ViewTtl,
 )
 from skew_ext.report import Report
+from skew_ext.report.html import page as whole_page
 from skew_ext.report.terminal import render
 from tests.unit.test_report import CLEAN, HOSTILE, START, finding, parity, report, row
 
@@ -209,6 +210,25 @@ def test_page_escapes_hostile_names_and_values(tmp_path: Path) -> None:
     assert "script" not in tags.tags
     assert tags.text.count(HOSTILE) >= 12
     assert "'\\ud800'" in tags.text
+
+
+def test_page_shows_what_does_not_print_as_escapes() -> None:
+    """Else a name could turn the line round in which it stands, or hide what follows."""
+    bad = "a\x1b[2J\x85b\x7f\u202egnp\u2066c\ud800"
+    example = Example({bad: bad}, bad, START, bad, bad, None, None, bad)
+    feature = dataclasses.replace(parity(bad, {bad: 1}), examples=[example])
+    one = report(
+        project=bad,
+        feature_service=bad,
+        parity=Parity(1000, 1, [feature]),
+        findings=[Finding(bad, "fail", bad, bad, f"`{bad}`", bad)],
+        notes=[bad],
+        ttl=[ViewTtl(bad, None, 1, {bad: 1}, None, 0)],
+        distribution=Distribution([row(bad, "act")], [row(bad)]),
+    )
+    whole = whole_page(one)
+    assert {char for char in whole if not char.isprintable()} == {"\n"}
+    assert parsed(whole).text.count(r"a\x1b[2J\x85b\x7f\u202egnp\u2066c\ud800") >= 12
 
 
 def test_page_says_what_matters_in_order() -> None:
