@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from skew_ext.errors import SettingsError, nearest
+from skew_ext.text import brief, masked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MEBIBYTE = 1 << 20
+LONGEST_SHOWN = 200
+_MAY_BE_SECRET = re.compile(r"://|@|pass|pwd|secret|token|key\W*[=:]", re.IGNORECASE)
 INTERVAL = r"^\d+(\.\d+)?[smhd]$"
 
 
@@ -103,7 +107,8 @@ class WatchSettings(_Strict):
     was served a row is looked for (the shipper flushes every `flush_seconds`); how far back rows are looked for that
     come later still; and for how long a window waits until it has `min_rows` rows.
     `notify`: addresses as Apprise writes them. Better in the environment variable `notify_env`, where no file has
-    their secrets. `hook`: a command, or the URL of a webhook. `important`: features whose drift asks for retraining.
+    their secrets. `hook`: a command, or the URL of a webhook. Of the environment, a command gets PATH, HOME, LANG and
+    TZ, and the variables that `hook_env` names. `important`: features whose drift asks for retraining.
     """
 
     every: str = Field(default="60s", pattern=INTERVAL)
@@ -116,6 +121,7 @@ class WatchSettings(_Strict):
     notify: tuple[str, ...] = Field(default=(), repr=False)
     notify_env: str = Field(default="SKEW_WATCH_NOTIFY", pattern="^[A-Za-z_][A-Za-z0-9_]*$")
     hook: str = Field(default="", repr=False)
+    hook_env: tuple[str, ...] = ()
     important: tuple[str, ...] = ()
     max_features: int = Field(default=200, ge=1)
 
@@ -163,7 +169,7 @@ def settings_from(
         Names the setting that is unknown or does not fit, and what would.
     """
     if raw is not None and not isinstance(raw, dict):
-        msg = f"skew: in feature_store.yaml must be a block of settings, not {raw!r}"
+        msg = f"skew: in feature_store.yaml must be a block of settings, not {_shown(raw)}"
         raise SettingsError(msg)
     given = {**(raw or {}), **{name: value for name, value in overrides.items() if value is not None}}
     try:
@@ -181,17 +187,23 @@ def _one_line(error: ValidationError) -> str:
         fields = [field.alias or name for name, field in _DESTINATIONS[place.pop(1)].model_fields.items()]
     if place[:1] == ["watch"] and len(place) > 1:
         fields = list(WatchSettings.model_fields)
-    where = ".".join(("skew", *place))
+    where = brief(masked(".".join(("skew", *place))), LONGEST_SHOWN)
     if first["type"] == "extra_forbidden":
         return f"{where} is not a setting{nearest(place[-1], fields)}; the settings are: {', '.join(fields)}"
     if first["type"] == "union_tag_invalid":
         given = str(_type_of(first["input"]))
         known = ", ".join(_DESTINATIONS)
-        return f"{where}.type = {given!r} does not fit{nearest(given, _DESTINATIONS)}: a log can go to {known}"
+        return f"{where}.type = {_shown(given)} does not fit{nearest(given, _DESTINATIONS)}: a log can go to {known}"
     if place[-1] == "dsn_env":
         # Not shown: what stands there in place of a name may be a DSN, with its password.
         return f"{where} is not the name of an environment variable: name one, and put the DSN into it"
-    if any(name in ("notify", "notify_env", "hook") for name in place):
+    if any(name in ("notify", "notify_env", "hook", "hook_env") for name in place):
         # Not shown either: addresses have tokens in them.
         return f"{where} does not fit: {first['msg'].lower()}; correct it in feature_store.yaml"
-    return f"{where} = {first['input']!r} does not fit: {first['msg'].lower()}; correct it in feature_store.yaml"
+    return f"{where} = {_shown(first['input'])} does not fit: {first['msg'].lower()}; correct it in feature_store.yaml"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it is written, or three asterisks for one that may hold a secret: a DSN in the wrong place."""
+    text = repr(value)
+    return "***" if _MAY_BE_SECRET.search(text) else brief(text, LONGEST_SHOWN)

@@ -12,6 +12,7 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from skew_ext.errors import SettingsError
+from skew_ext.text import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,11 +134,13 @@ def _cut(connection: Connection) -> None:
 def _parameters(dsn_env: str) -> dict[str, Any]:
     dsn = os.environ.get(dsn_env)
     if not dsn:
-        msg = f"the environment variable {dsn_env}, which names the log's database, is not set: set it to its DSN"
+        msg = (
+            f"the environment variable {masked(dsn_env)}, which names the log's database, is not set: set it to its DSN"
+        )
         raise SettingsError(msg)
     try:
         return {**_DEFAULTS, **conninfo_to_dict(dsn)}
     except psycopg.Error:
         # The parser's message quotes the string, password and all.
-        msg = f"what {dsn_env} holds is no connection string: write it as postgresql://user:password@host:5432/database"
+        msg = f"what {masked(dsn_env)} holds is no connection string: write it as postgresql://user:password@host:5432/database"
         raise SettingsError(msg) from None

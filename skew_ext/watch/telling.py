@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from skew_ext.text import brief
 from skew_ext.watch.alerts import Answer
 from skew_ext.watch.fitting import Line
 from skew_ext.watch.hooks import HookError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("skew_ext")
 HOOK, NOTIFY = "hook", "notify"
+LONGEST_REASON = 200
 TELL_WITHIN = timedelta(days=1)
 """For how long after an incident has closed its messages are still tried."""
 
@@ -104,7 +106,7 @@ class Teller:
             return Answer(reached=True), self.hook.call(incident, event)
         except HookError as error:
             logger.warning("the hook failed for %s (%s): %s; tried again", incident.id, event, error)
-            return Answer(reached=False, reason=str(error)), ""
+            return Answer(reached=False, reason=brief(str(error), LONGEST_REASON)), ""
 
     def _told_by_others(self, incident: Incident) -> Incident:
         """Have the other addresses tell, once, that one does not take its messages; say it loudly where none does."""

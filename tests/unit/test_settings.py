@@ -46,3 +46,38 @@ def test_overrides_win_and_none_does_not(tmp_path: Path) -> None:
 def test_wrong_settings_are_named(raw: Any, says: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=says):
         settings_from(raw, tmp_path)
+
+
+DSN = "postgresql://flights:s3cr3t@db.example:5432/features"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        DSN,
+        [DSN],
+        {"sample_rate": DSN},
+        {"sample_rate": "host=db password=s3cr3t"},
+        {"sample_rate": "host=db password = 's3cr3t of \\'mine\\''"},
+        {"sample_rate": "redis.example:6379,password=s3cr3t"},
+        {"sample_rate": "postgresql://flights:with a s3cr3t blank@db/x"},
+        {"engine": DSN},
+        {"flush_seconds": {"dsn": DSN}},
+        {"start_shipper": ["s3cr3t@db"]},
+        {"destination": DSN},
+        {"destination": {"type": DSN}},
+        {"destination": {"type": "postgres", "dsn_env": DSN}},
+        {"destination": {"type": "postgres", "schema": DSN + "%"}},
+        {"destination": {"type": "postgres", "keep_days": DSN}},
+        {"destination": {"type": "postgres", DSN: True}},
+        {"watch": {"every": DSN}},
+        {"watch": {"hook_env": DSN}},
+        {DSN: "x"},
+    ],
+)
+def test_a_dsn_in_the_wrong_place_is_not_shown(raw: Any, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as raised:
+        settings_from(raw, tmp_path)
+    assert "s3cr3t" not in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+    assert "skew" in str(raised.value)

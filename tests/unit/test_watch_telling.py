@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -138,6 +140,35 @@ def test_a_hook_is_run_without_a_shell(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
     with pytest.raises(SettingsError, match="the hook is no command"):
         Hook("sh -c 'half")
+
+
+def test_a_hook_has_a_clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets what a command needs, what the incident is, and what a setting names: no DSN, and no token."""
+    monkeypatch.setenv("FLIGHTS_LOG_DSN", SECRET)
+    monkeypatch.setenv("SKEW_WATCH_NOTIFY", SECRET)
+    monkeypatch.setenv("PAGER_KEY", "k")
+    monkeypatch.setenv("TZ", "UTC")
+    named = replace(incident(), feature_service="a\0\x1b" + "s" * 5000)
+    for passed, more in ((), set()), (("PAGER_KEY", "NOT_SET"), {"PAGER_KEY"}):
+        answer = Hook(python("import os, json; print(json.dumps({k: v[:9] for k, v in os.environ.items()}))"), passed)
+        found = json.loads(answer.call(named, "opened"))
+        ours = {f"SKEW_{name}" for name in ("EVENT", "INCIDENT_ID", "FEATURE_SERVICE", "GROUP", "CAUSE", "SEVERITY")}
+        usual = {"PATH", "HOME", "LANG", "TZ"} & set(os.environ)
+        assert set(found) - {"LC_CTYPE"} == ours | usual | more  # LC_CTYPE: Python sets it where there is no locale
+        assert found["SKEW_FEATURE_SERVICE"] == r"a\x00\x1b"
+        assert (found["SKEW_EVENT"], found["SKEW_INCIDENT_ID"]) == ("opened", "skw-1")
+
+
+def test_what_a_hook_writes_to_standard_error_is_seen(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    writes = "import sys; sys.stderr.write('x' * 9000 + chr(27) + 'why\\n'); "
+    assert Hook(python(writes + "print('ok')")).call(incident(), "opened") == "ok"
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("the hook for skw-1 (opened): exit code 0: …xxx")
+    assert said.endswith(r"xxx\x1bwhy")
+    assert len(said) < 2200
+    with pytest.raises(HookError, match=r"^exit code 3: …x+\\x1bwhy$"):
+        Hook(python(writes + "exit(3)")).call(incident(), "opened")
 
 
 @pytest.mark.parametrize(
