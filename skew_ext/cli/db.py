@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skew_ext.cli.output import Target, write_json
+from skew_ext.cli.output import Target, complain, write_json
 
 if TYPE_CHECKING:
     from skew_ext.cli.repo import Repo
@@ -54,7 +54,7 @@ def upgrade(repo: Repo, /, dsn_env: str | None, schema: str | None, json_file: s
     for role in done.roles:
         click.echo(f"made role {role}")
     for note in done.notes:
-        click.echo(f"skew: {note}", err=True)
+        complain(note)
     if not done.applied:
         click.echo("the log's tables are up to date")
 

@@ -18,12 +18,13 @@ from skew_ext.cli.incidents import incidents
 from skew_ext.cli.leakage import leakage
 from skew_ext.cli.lint import lint
 from skew_ext.cli.log import log
-from skew_ext.cli.output import without_warnings
+from skew_ext.cli.output import complain, without_warnings
 from skew_ext.cli.repo import Repo
 from skew_ext.cli.ship import ship
 from skew_ext.cli.transforms import transforms
 from skew_ext.cli.watch import watch
 from skew_ext.errors import SkewError
+from skew_ext.text import masked, visible
 
 EXIT_COULD_NOT_RUN = 2
 
@@ -35,8 +36,14 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except SkewError as error:
-            click.echo(f"skew: {error}", err=True)
+            complain(str(error))
             ctx.exit(EXIT_COULD_NOT_RUN)
+        except click.UsageError as error:
+            said = error.format_message()
+            shown = visible(masked(said) if isinstance(error, click.BadParameter) else said)
+            if shown == said:
+                raise
+            raise click.UsageError(shown, error.ctx) from None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,9 +54,18 @@ class _Group(click.Group):
     type=click.Path(path_type=Path),
     help="Another feature_store.yaml; a relative path counts from the repo.",
 )
+@click.option(
+    "--report-access",
+    type=click.Choice(["owner", "group"]),
+    default="owner",
+    show_default=True,
+    envvar="SKEW_REPORT_ACCESS",
+    show_envvar=True,
+    help="Who else may read files that are made, which hold served values: nobody, or the file's group.",
+)
 @click.version_option(__version__, prog_name="skew")
 @click.pass_context
-def cli(ctx: click.Context, chdir: Path | None, feature_store_yaml: Path | None) -> None:
+def cli(ctx: click.Context, chdir: Path | None, feature_store_yaml: Path | None, report_access: str) -> None:  # noqa: ARG001 - see cli/output.py
     """Make training and serving use the same features, and prove it.
 
     \b

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import warnings
@@ -16,6 +17,8 @@ import click
 
 from skew_ext.clock import as_utc
 from skew_ext.errors import SkewError
+from skew_ext.private_files import GROUP, OWNER, make_private
+from skew_ext.text import masked, one_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +42,7 @@ class Moment(click.ParamType[datetime]):
             self.fail(f"{value!r} is not a time: write it as 2026-03-01T12:00:00+00:00", param, ctx)
         if moment.tzinfo is None:
             name = param.opts[-1] if param is not None else "the time"
-            click.echo(f"skew: {name} {value} has no time zone: taken as UTC", err=True)
+            complain(f"{name} {value} has no time zone: taken as UTC")
         return as_utc(moment)
 
 
@@ -93,6 +96,29 @@ def without_warnings() -> None:
         warnings.simplefilter("ignore")
 
 
+def complain(text: str) -> None:
+    """Say something on standard error that is not the result: one line, without secrets, that moves no cursor."""
+    click.echo(f"skew: {one_line(masked(text))}", err=True)
+
+
+class _OneLine(logging.Formatter):
+    """Names and values are in what is logged: each message is one line, and moves no cursor."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
+def log_to_terminal() -> None:
+    """Show what is logged on standard error, as a service does that goes on until it is stopped."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
 def write_text(target: str, text: str) -> None:
     """Write to a file, or to standard output where the target is `-`; SkewError where that fails."""
     if target == STANDARD_OUTPUT:
@@ -104,14 +130,25 @@ def write_text(target: str, text: str) -> None:
 
 @contextmanager
 def writing(target: str) -> Iterator[Path]:
-    """Give the path of a file to write, its folder made; SkewError where that fails."""
+    """Give the path of a file to write, its folder made; SkewError where that fails.
+
+    What commands write holds served values: a new file is for its owner alone, or where `--report-access group` says
+    so, for its group to read.
+    """
     path = Path(target)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path, _access())
         yield path
     except OSError as error:
         msg = f"{target} cannot be written ({error.strerror or error}): make room, or name another file"
         raise SkewError(msg) from error
+
+
+def _access() -> int:
+    context = click.get_current_context(silent=True)
+    chosen = None if context is None else context.find_root().params.get("report_access")
+    return GROUP if chosen == "group" else OWNER
 
 
 def write_json(target: str, value: Any) -> None:
@@ -129,7 +166,7 @@ def console(*, err: bool = False) -> Console:
 @contextmanager
 def progress(first: str = "") -> Iterator[Callable[[str], None]]:
     """Show the name of the present step with a spinner, on a terminal's standard error, and nothing elsewhere."""
-    from skew_ext.text import harmless
+    from skew_ext.text import harmless  # with rich, which takes long to import
 
     screen = console(err=True)
     if not screen.is_terminal:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import click
+
+from skew_ext.cli.output import log_to_terminal
 
 if TYPE_CHECKING:
     from skew_ext.cli.repo import Repo
@@ -42,7 +43,7 @@ def ship(
         _made(settings, store.project)
     shipper = Shipper(settings.spool)
     if not (drain or retry_dead_letters):
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        log_to_terminal()
         if metrics_port is not None:
             serve_metrics(shipper.spool.path, metrics_port, metrics_address)
         shipper.run()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skew_ext.cli.output import STANDARD_OUTPUT, Target, write_json
+from skew_ext.cli.output import STANDARD_OUTPUT, Target, log_to_terminal, write_json
 
 if TYPE_CHECKING:
     from skew_ext.cli.repo import Repo
@@ -67,7 +67,7 @@ def watch(
         raise click.UsageError(msg)
     # Paths are the caller's: made absolute before the repo becomes the working folder.
     training = None if options["training_set"] is None else Path(options["training_set"]).absolute()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log_to_terminal()
     logging.getLogger("feast").setLevel(logging.WARNING)
     if test_alert:
         _test_alert(repo, options["notify"])
@@ -106,7 +106,8 @@ def _watcher(repo: Repo, options: dict[str, Any], training: Path | None) -> Watc
     store = repo.store()
     settings = settings_of(store).watch
     chosen = watch_options(settings, {**options, "important": options["important"] or None})
-    teller = Teller(Notifier(addresses(settings, options["notify"])), Hook(options["hook"] or settings.hook), utc_now)
+    hook = Hook(options["hook"] or settings.hook, settings.hook_env)
+    teller = Teller(Notifier(addresses(settings, options["notify"])), hook, utc_now)
     trained = None if training is None else read_file(training, "the training set")
     return RepoWatcher(store, options["services"], chosen, teller, training_set=trained)
 
@@ -133,9 +134,10 @@ def _report(done: WatchRound, json_file: str | None) -> None:
         write_json(json_file, found)
     if json_file != STANDARD_OUTPUT:
         from skew_ext.cli.incidents import line
+        from skew_ext.text import one_line
 
         for name, one in done.services.items():
-            click.echo(f"{name}: {one.rows:,} rows in {one.windows:,} windows")
+            click.echo(f"{one_line(name)}: {one.rows:,} rows in {one.windows:,} windows")
         for incident in done.open:
             click.echo(line(incident))
     if done.failed:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from skew_ext.model import AuditReport, Finding
+from skew_ext.private_files import make_private
 from skew_ext.report import as_json, frames, html, markdown, summary, words
+from skew_ext.text import one_line
 
 
 class Findings(list[Finding]):
@@ -46,9 +48,11 @@ class Report(AuditReport):
     def to_html(self, path: str | Path) -> Path:
         """Write the report as one HTML file that needs no other, runs no script and can be mailed; give its path.
 
+        It holds served values: a new file is for its owner alone, and one that is there keeps its mode.
         Up to ten examples of each feature are in it; `to_json` and `to_frames` have all that the audit kept.
         """
         target = Path(path)
+        make_private(target)
         # A value may hold a lone surrogate, which UTF-8 cannot: it is written as an escape, not an error.
         target.write_text(html.page(self), encoding="utf-8", errors="backslashreplace")
         return target
@@ -70,7 +74,7 @@ class Report(AuditReport):
     def __repr__(self) -> str:
         """Say what was found in a line: the data have many."""
         window = f"{words.moment(self.start)} to {words.moment(self.end)}"
-        return f"<Report of {self.feature_service}, {window}: {self.verdict}. {summary.sentence(self)}>"
+        return one_line(f"<Report of {self.feature_service}, {window}: {self.verdict}. {summary.sentence(self)}>")
 
     def _repr_html_(self) -> str:
         return html.embedded(self)

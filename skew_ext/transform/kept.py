@@ -7,10 +7,11 @@ more.
 from __future__ import annotations
 
 import json
-import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from skew_ext.private_files import make_private
 from skew_ext.transform.fingerprint import Manifest
 
 FOLDER = "transforms"
@@ -23,10 +24,15 @@ def keep_manifest(folder: Path, manifest: Manifest) -> None:
     if path.exists():
         return
     folder.mkdir(mode=0o700, exist_ok=True)
-    # A reader never sees half of one, and of two writers either's is whole.
-    draft = folder / f".{manifest.fingerprint}.{os.getpid()}"
-    draft.write_text(json.dumps(manifest.as_dict()), encoding="utf-8")
-    draft.replace(path)
+    # A reader never sees half of one, and of two writers either's is whole. Two containers may share it.
+    draft = folder / f".{manifest.fingerprint}.{secrets.token_hex(8)}"
+    make_private(draft)
+    try:
+        draft.write_text(json.dumps(manifest.as_dict()), encoding="utf-8")
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def kept_manifests(folder: Path) -> Iterator[Manifest]:

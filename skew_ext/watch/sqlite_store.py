@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from skew_ext.clock import as_utc
 from skew_ext.errors import WatchError
+from skew_ext.private_files import make_private
 from skew_ext.watch.store import WatchStore
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class SqliteWatchStore(WatchStore):
         """Run statements together; WatchError if the file cannot be used."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._path)  # SQLite makes its journal with the same mode
             with closing(sqlite3.connect(self._path, timeout=PATIENCE_SECONDS, isolation_level=None)) as connection:
                 connection.execute("PRAGMA synchronous = FULL")
                 if not self._made:
