@@ -1,8 +1,9 @@
-"""Files that hold served values: made for their owner alone, whatever the umask."""
+"""Files that hold served values: made for their owner alone, whatever the umask, and durable where they must be."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 OWNER, GROUP = 0o600, 0o640
@@ -18,3 +19,13 @@ def make_private(path: Path, mode: int = OWNER) -> None:
         os.fchmod(made, mode)  # the umask may have taken the group's right away
     finally:
         os.close(made)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed or deleted in a folder durable; where a file system cannot, it is left to that."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from skew_ext.clock import as_utc
 from skew_ext.log.notes import LogNote
 from skew_ext.log.table import SYSTEM_FIELDS
+from skew_ext.private_files import sync_folder
 from skew_ext.schema import (
     FEATURE_SERVICE,
     LOG_DATE,
@@ -265,16 +266,6 @@ def opened_new(path: Path, access: Access) -> Any:
     file = os.fdopen(descriptor, "wb")
     os.fchmod(file.fileno(), access.file)
     return file
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a folder's entries durable, where the file system does that."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def described(path: str) -> LogFile | LogNote:

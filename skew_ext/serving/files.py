@@ -10,9 +10,10 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from skew_ext.private_files import OWNER, sync_folder
+
 LARGEST_BYTES = 256 << 20
 """The most that is read of a small file: what is larger was made by nobody here."""
-PRIVATE = 0o600
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
@@ -21,7 +22,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
     No link is followed, no pipe or device is waited for, and nothing is taken that another user put there: OSError
     (ELOOP, EINVAL or EPERM) in their place.
     """
-    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, PRIVATE)
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, OWNER)
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
@@ -51,7 +52,7 @@ def write_atomically(target: Path, content: str | bytes, *, durable: bool = True
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     data = content.encode() if isinstance(content, str) else content
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, PRIVATE)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, OWNER)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -64,16 +65,6 @@ def write_atomically(target: Path, content: str | bytes, *, durable: bool = True
         raise
     if durable:
         sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was renamed or deleted in a folder durable; where a file system cannot, it is left to that."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def identity(status: os.stat_result) -> tuple[int, int]:
