@@ -12,7 +12,7 @@ OWNER, GROUP = 0o600, 0o640
 def make_private(path: Path, mode: int = OWNER) -> None:
     """Make an empty file with `mode` where there is none; one that is there keeps its own. OSError if it cannot be."""
     try:
-        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER)
+        made = os.open(os.path.realpath(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER)
     except FileExistsError:
         return
     try:

@@ -72,7 +72,7 @@ def watch(
     if test_alert:
         _test_alert(repo, options["notify"])
         return
-    watcher = _watcher(repo, options, training)
+    watcher = _watcher(repo, options, training, once=once)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # Feast, once imported, has deprecations told again: in every round.
     if once:
@@ -93,7 +93,7 @@ def _test_alert(repo: Repo, notify: tuple[str, ...]) -> None:
         raise SystemExit(EXIT_FINDINGS)
 
 
-def _watcher(repo: Repo, options: dict[str, Any], training: Path | None) -> Watcher:
+def _watcher(repo: Repo, options: dict[str, Any], training: Path | None, *, once: bool) -> Watcher:
     from skew_ext.clock import utc_now
     from skew_ext.repo import settings_of
     from skew_ext.training.files import read_file
@@ -107,7 +107,7 @@ def _watcher(repo: Repo, options: dict[str, Any], training: Path | None) -> Watc
     settings = settings_of(store).watch
     chosen = watch_options(settings, {**options, "important": options["important"] or None})
     hook = Hook(options["hook"] or settings.hook, settings.hook_env)
-    teller = Teller(Notifier(addresses(settings, options["notify"])), hook, utc_now)
+    teller = Teller(Notifier(addresses(settings, options["notify"])), hook, utc_now, keeps_pauses=once)
     trained = None if training is None else read_file(training, "the training set")
     return RepoWatcher(store, options["services"], chosen, teller, training_set=trained)
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from skew_ext.log.postgres_session import Connection
 
 MIGRATOR, WRITER, AUDITOR, WATCHER = ROLES = ("skew_migrator", "skew_writer", "skew_auditor", "skew_watcher")
+# Names of ours stand with their schema: whatever path the login has, nobody's object stands in for one of PostgreSQL's.
+_PATH = sql.SQL("SET search_path = pg_catalog, pg_temp")
 _LOCK = sql.SQL("SELECT pg_advisory_lock(hashtextextended(%s || '.upgrade', 0))")
 _LEDGER = sql.SQL("""
 CREATE TABLE IF NOT EXISTS {}.migrations (
@@ -57,6 +59,7 @@ def upgrade(dsn_env: str, schema: str = "skew") -> Upgrade:
     done = Upgrade()
     try:
         with Database(dsn_env, schema).connected() as connection:
+            connection.execute(_PATH)
             connection.execute(_LOCK, (schema,))
             _check_encoding(connection)
             check_schema(connection, schema, MIGRATOR)

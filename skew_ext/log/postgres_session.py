@@ -32,9 +32,7 @@ _DEFAULTS = {
 # The server too must notice that we are gone: a transaction of the dead would hold a batch's name, and its resend.
 _PRUDENCE = (
     b"SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; "
-    b"SET lock_timeout = '30s'; "
-    # Names of ours stand with their schema: whatever path the login has, nobody's object stands in for one of them.
-    b"SET search_path = pg_catalog, pg_temp"
+    b"SET lock_timeout = '30s'"
 )
 _TOO_WIDE = (errors.ProgramLimitExceeded, errors.TooManyColumns)
 _NOT_MIGRATED = (errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn)

@@ -203,5 +203,7 @@ def _registry(view: Callable[[], WatchView], spool: Path) -> CollectorRegistry:
         log_stats(spool)
     except SpoolError:
         return registry  # The spools are on other machines: `skew ship --metrics-port` serves theirs there.
+    except OSError:
+        pass  # It is there and cannot be read now: the metrics say how old the counts are.
     registry.register(StatsCollector(lambda: log_stats(spool)))
     return registry

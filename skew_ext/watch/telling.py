@@ -35,11 +35,17 @@ TELL_WITHIN = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Teller:
-    """The channels: the hook first, so that an alert has its answer."""
+    """The channels: the hook first, so that an alert has its answer.
+
+    One that starts anew tries everything once, since an address may have been corrected meanwhile. With `keeps_pauses`
+    it does not: where each round is a process of its own, as for cron.
+    """
 
     notifier: Notifier
     hook: Hook
     clock: Clock
+    keeps_pauses: bool = False
+    _tried: set[tuple[str, str]] = field(default_factory=set, repr=False)
     _refusing: set[int] = field(default_factory=set, repr=False)
     """Places of the channels of which the others have heard that they refuse, until they take something."""
 
@@ -48,10 +54,10 @@ class Teller:
         kept = (item for one in watch.untold.values() for item in one.refusals.items())
         self._refusing.update(_place(name.partition(":")[2]) for name, refusal in kept if refusal["told"])
         for incident in list(watch.untold.values()):
-            told, given_up = incident, set[str]()
+            told, given_up = self._without_former(incident), set[str]()
             for event, channel in self._due(incident):
                 # A message goes only behind those before it: nobody hears of an end before the beginning.
-                if channel in given_up or pausing(told.refusals.get(f"{event}:{channel}"), self.clock()):
+                if channel in given_up or self._pausing(told, f"{event}:{channel}"):
                     given_up.add(channel)
                     continue
                 told = self._told(told, event, channel)
@@ -64,6 +70,21 @@ class Teller:
             if not told.open and (not list(self._due(told)) or self._too_late(told)):
                 del watch.untold[told.id]
 
+    def _pausing(self, incident: Incident, name: str) -> bool:
+        known = self.keeps_pauses or (incident.id, name) in self._tried
+        return known and pausing(incident.refusals.get(name), self.clock())
+
+    def _without_former(self, incident: Incident) -> Incident:
+        """Forget what was refused by channels that there are no more."""
+        channels = set(self._channels())
+        kept = {name: one for name, one in incident.refusals.items() if name.partition(":")[2] in channels}
+        return incident if len(kept) == len(incident.refusals) else replace(incident, refusals=kept)
+
+    def _channels(self) -> list[str]:
+        # Each address by itself: one that cannot be reached must not have the others told again.
+        addresses = [f"{NOTIFY}{place}" for place in range(1, len(self.notifier) + 1)]
+        return [*([HOOK] if self.hook else []), *addresses]
+
     def _too_late(self, incident: Incident) -> bool:
         if incident.closed_at is None or self.clock() - incident.closed_at < TELL_WITHIN:
             return False
@@ -71,9 +92,7 @@ class Teller:
         return True
 
     def _due(self, incident: Incident) -> Iterator[tuple[str, str]]:
-        # Each address by itself: one that cannot be reached must not have the others told again.
-        addresses = [f"{NOTIFY}{place}" for place in range(1, len(self.notifier) + 1)]
-        for channel in [*([HOOK] if self.hook else []), *addresses]:
+        for channel in self._channels():
             opened = f"opened:{channel}" in incident.deliveries
             if incident.open and not opened:
                 yield "opened", channel
@@ -88,6 +107,7 @@ class Teller:
         name, now = f"{event}:{channel}", self.clock()
         answer, said = self._answered(incident, event, channel)
         if not answer:
+            self._tried.add((incident.id, name))
             record = refused(incident.refusals.get(name), answer.reason, now, lasting=answer.lasting)
             return replace(incident, refusals={**incident.refusals, name: record})
         logger.info("told %s that %s %s", channel, incident.id, event)

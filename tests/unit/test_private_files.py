@@ -72,6 +72,10 @@ def test_a_file_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
     written(file, "--report-access", "group")
     assert (mode(file), file.read_text()) == (0o664, "4711\n")
     written(Path(os.devnull))  # no file at all
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "far.json")
+    written(link)
+    assert mode(tmp_path / "far.json") == 0o600
 
 
 def test_a_page_is_for_its_owner_alone(umask: int, tmp_path: Path) -> None:

@@ -207,9 +207,9 @@ class Telling:
         self._addresses, self._hook = addresses, hook
         self.start()
 
-    def start(self) -> None:
+    def start(self, *, keeps_pauses: bool = False) -> None:
         """Begin as a new process does: only what is kept with the incidents is known."""
-        self.teller = Teller(Notifier(self._addresses), Hook(self._hook), lambda: self.now)
+        self.teller = Teller(Notifier(self._addresses), Hook(self._hook), lambda: self.now, keeps_pauses)
 
     def round(self, after: timedelta = MINUTE) -> Incident | None:
         self.teller.tell(cast("ServiceWatch", self.kept))
@@ -253,6 +253,24 @@ def test_a_refusing_address_is_tried_ever_less_often() -> None:
             tried += [minute] * (bad.tries > before)
         assert tried[:6] == [0, 1, 3, 7, 15, 31]
         assert max(later - one for one, later in pairwise(tried)) == LONGEST_PAUSE // MINUTE
+
+
+def test_a_corrected_address_is_tried_at_once_and_a_former_one_is_forgotten() -> None:
+    with webhook() as server, webhook() as former:
+        server.status = former.status = 404
+        telling = Telling(f"json://{server.address}/", f"json://{former.address}/")
+        for _ in range(6):
+            telling.round()
+        tries, server.status = server.tries, 200
+        telling.start(keeps_pauses=True)  # as `--once` from cron: each round is a process of its own
+        telling.round()
+        assert server.tries == tries
+        telling._addresses = telling._addresses[:1]
+        telling.start()
+        kept = telling.round()
+        assert server.tries == tries + 1
+        assert kept is not None
+        assert kept.refusals == {}
 
 
 def test_one_that_is_away_is_tried_in_each_round_and_told_of_once_it_was_long() -> None:
