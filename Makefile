@@ -1,4 +1,5 @@
 # make demo: the main job, on real data.   make test: every test.   make lint: what has to be clean.
+# make test-faults: faults at every point of the log's way, for as long as ARGS='--seconds 3600 --seed 7' says.
 # make docs: the pages of docs/ that are generated from the code.   make clean
 #
 # Each makes .venv first, with PYTHON, at the versions of constraints.txt. ARGS is passed on: make test ARGS='-k ttl'.
@@ -11,7 +12,7 @@ PINS := pyproject.toml constraints.txt
 CHROMIUMS := chromium chromium-browser google-chrome google-chrome-stable
 SUPPORTED = import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 
-.PHONY: demo test lint docs clean constraints
+.PHONY: demo test test-faults lint docs clean constraints
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -20,6 +21,9 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/dev.stamp
 	@$(browser)
 	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+test-faults: $(VENV)/dev.stamp
+	@$(BIN)/python -W ignore -m tests.faults $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	@$(BIN)/ruff check .

@@ -15,14 +15,19 @@ from pathlib import Path
 from typing import Any
 
 _PARENT = """
-import faulthandler, json, os, sys, traceback
+import faulthandler, gc, importlib, json, os, sys, traceback
 import feast, pyarrow.parquet
 import skew_ext, skew_ext.shipping.shipper
-import tests.jobs as jobs
+jobs = importlib.import_module(sys.argv[1])
+from tests.jobs import leave
 
 for line in sys.stdin:
     asked = json.loads(line)
-    if "wait" in asked:
+    if "prepare" in asked:
+        answer = getattr(jobs, asked["prepare"])(*asked["arguments"])
+        gc.collect()
+        gc.freeze()  # a child that looks for garbage would copy the pages that it shares with us
+    elif "wait" in asked:
         answer = os.waitstatus_to_exitcode(os.waitpid(asked["wait"], 0)[1])
     else:
         answer = os.fork()
@@ -40,7 +45,7 @@ for line in sys.stdin:
                 code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1
                 traceback.print_exc()
             finally:
-                jobs.leave(code)
+                leave(code)
     print(json.dumps(answer), flush=True)
 """
 
@@ -82,11 +87,15 @@ class Nursery:
         self._count = 0
 
     def start(self, job: str, *arguments: Any) -> Child:
-        """Start a function of `tests/jobs.py` in a process of its own."""
+        """Start a function of the jobs in a process of its own."""
         self._count += 1
         output = self._folder / f"{self._count}.txt"
         pid = self.ask({"job": job, "arguments": [str(one) for one in arguments], "output": str(output)})
         return Child(int(pid), output, self)
+
+    def prepare(self, job: str, *arguments: Any) -> None:
+        """Have the parent itself do a function of the jobs, so that no child has to; it must start no thread."""
+        self.ask({"prepare": job, "arguments": [str(one) for one in arguments]})
 
     def ask(self, what: dict[str, Any]) -> Any:
         """Have the parent do something."""
@@ -98,10 +107,10 @@ class Nursery:
 
 
 @contextmanager
-def nursery(folder: Path) -> Iterator[Nursery]:
-    """Run the parent, and end it afterwards."""
+def nursery(folder: Path, jobs: str = "tests.jobs") -> Iterator[Nursery]:
+    """Run the parent, whose children do the functions of the module `jobs`, and end it afterwards."""
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", _PARENT],
+        [sys.executable, "-W", "ignore", "-c", _PARENT, jobs],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
