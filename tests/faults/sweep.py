@@ -140,7 +140,7 @@ def setting_aside(crew: Crew) -> Stage:
     world.kill(server)
     for schema in SpoolDirectory(world.spool).schemas.iterdir():
         schema.unlink()
-    # A loss of power takes what was written of a dead letter: its record is not on the disk when its description is.
+    # A loss of power takes what was written of a dead letter: only its description is on the disk for sure.
     return Stage(world, world.save(), World.start_shipper, _drain, may_tear=False)
 
 
@@ -205,8 +205,8 @@ def _end(world: World, server: Running, arm: Arm | None) -> Told:
 def single_faults(stage: Stage, chance: random.Random, *, after: bool = True, fail: bool = True) -> Iterator[Arm]:
     """Give one fault for each named point: a kill, and one of the answers that a disk can have for it.
 
-    Without `fail`, only the kills. Without `after`, not for those behind an operation: what is on the disk there is most often what is there at the
-    next point.
+    Without `fail`, only the kills. Without `after`, not for those behind an operation: what is on the disk there is
+    most often what is there at the next point.
     """
     kills = (KILL, TEAR) if stage.may_tear else (KILL,)
     for name in stage.points():

@@ -12,7 +12,10 @@ import json
 import logging
 import os
 import shutil
+import signal
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -35,6 +38,7 @@ from tests.faults.points import Arm
 Identity = tuple[str, int, int]
 BIG = 600_000
 """Bytes of a lookup of which a segment takes two at most: of a version with two texts, one."""
+PATIENCE_SECONDS = 20.0
 _RETRY_SECONDS = 5.0
 _MAY_FAIL = {"OSError", "SkewError"}
 
@@ -93,6 +97,23 @@ class Running:
     polling: bool = False
     closed: bool = False
     waiting: list[Asked] = field(default_factory=list)
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    """Let nothing wait for ever: what does not end is found, as what goes wrong is."""
+
+    def late(*_: object) -> None:
+        msg = f"no end after {PATIENCE_SECONDS:.0f} s"
+        raise AssertionError(msg)
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class World:
@@ -285,13 +306,21 @@ class World:
     def check(self) -> LogStats | None:
         """Check what holds at every moment; give the counts, None where there is no spool yet."""
         self._read = {}
+        with in_time():
+            return self._checked()
+
+    def _checked(self) -> LogStats | None:
         for path in self.destinations:
             identities = self._identities(path)
             assert len(set(identities)) == len(identities), [one for one, n in Counter(identities).items() if n > 1][:3]
-        return self.check_counts()
+        return self._counted()
 
     def check_counts(self) -> LogStats | None:
         """Check the law alone."""
+        with in_time():
+            return self._counted()
+
+    def _counted(self) -> LogStats | None:
         if not SpoolDirectory(self.spool).marker.exists():
             return None
         counts = log_stats(self.spool)
@@ -319,7 +348,8 @@ class World:
             assert told.ended == DONE, told
             server.owed = 0
         if SpoolDirectory(self.spool).marker.exists():
-            Shipper(self.spool).drain(retry_dead_letters=self.retries)
+            with in_time():
+                Shipper(self.spool).drain(retry_dead_letters=self.retries)
         counts = self.check()
         if counts is not None:
             self._check_counts(counts)
