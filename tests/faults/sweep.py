@@ -10,7 +10,8 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from skew_ext.serving.spool import SEALED_AT, SpoolDirectory
+from skew_ext.serving.segment_file import SEALED_AT
+from skew_ext.serving.spool import SpoolDirectory
 from tests.faults.crew import DIED, Crew, Told
 from tests.faults.points import BEFORE, FAILURES, KILL, TEAR, Arm
 from tests.faults.world import Asked, Model, Running, World

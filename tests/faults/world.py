@@ -428,8 +428,8 @@ class World:
         """Have the world as it was when `save` gave this."""
         self.end()
         shutil.rmtree(self.repo)
-        # No file of a world without processes is changed in place: those that are there are only replaced, or deleted.
-        shutil.copytree(self._kept, self.repo, symlinks=True, copy_function=os.link)
+        # The large files of a world without processes are not changed in place, only replaced or deleted.
+        shutil.copytree(self._kept, self.repo, symlinks=True, copy_function=_linked_or_copied)
         self.model = copy.deepcopy(model)
 
     @property
@@ -442,3 +442,10 @@ class World:
             running.member.kill()
         self.servers.clear()
         self.shippers.clear()
+
+
+def _linked_or_copied(source: str, target: str) -> None:
+    if source.endswith((".seg", ".parquet")):
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)
