@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.faults.answers import MOST_ROWS, VERSIONS
-from tests.faults.crew import DIED, PAUSED, Crew
+from tests.faults.crew import DIED, FAILED, PAUSED, Crew
 from tests.faults.points import FAILURES, KILL, PAUSE, SLOW, TEAR, Arm
 from tests.faults.world import Asked, Running, World
 
@@ -67,8 +67,9 @@ def operation(name: str, **given: Any) -> Callable[[Callable[..., None]], Any]:
     """Make a rule of a method: one that is left out is there where its name is asked for."""
 
     def made(method: Callable[..., None]) -> Any:
+        made_rule: Any = rule
         asked_for: Any = precondition(lambda machine: name in machine.operations)
-        return asked_for(rule(**given)(method))
+        return asked_for(made_rule(**given)(method))
 
     return made
 
@@ -126,6 +127,13 @@ class Machine(RuleBasedStateMachine):
         """Serve lookups while the disk fails."""
         self._log(which, lookups, Arm(failure, at, lasting=lasting))
 
+    @operation("fail_serving", which=_SEVERAL, lookups=_LOOKUPS)
+    def serve_on_a_small_disk(self, which: int, lookups: list[Asked]) -> None:
+        """Serve lookups while no segment can be made."""
+        if server := self._server(which):
+            fitting = [self._fitting(server, one) for one in lookups]
+            self.world.limited(server, 1 << 19, lambda: self.world.log(server, fitting))
+
     @rule(version=st.sampled_from(range(len(VERSIONS))))
     def release(self, version: int) -> None:
         """Start a server of another release, beside the others."""
@@ -173,6 +181,13 @@ class Machine(RuleBasedStateMachine):
     def fail_shipping(self, at: int, failure: str, lasting: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
         """Ship while a disk fails; the same shipper goes on."""
         self._ship(Arm(failure, at, lasting=lasting), retry=False)
+
+    @operation("fail_shipping", size=st.sampled_from((0, 200, 4096)))
+    def ship_to_a_small_disk(self, size: int) -> None:
+        """Ship while no file can be larger than a little, and be cut off in the middle of it."""
+        shipper = self._shipper(stopped=False, idle=True)
+        if shipper and self.world.spool.joinpath("spool.json").exists():
+            self.world.limited(shipper, size, lambda: self.world.ship(shipper, retry=False))
 
     @rule()
     def second_shipper(self) -> None:
@@ -236,8 +251,18 @@ class Machine(RuleBasedStateMachine):
         """Name another place in feature_store.yaml, and start a server with it."""
         self.world.configure(self.world.version, f"log-{self.places % 3}")
         self.places += 1
-        if len(self.world.servers) < 4:
-            self.world.log(self.world.start_server(), [Asked(self.world.version)])
+        told = self.world.log(self.world.start_server(), [Asked(self.world.version)])
+        shipper = self._shipper(stopped=False)
+        if shipper is None or any(
+            other.paused or other.polling for other in self.world.shippers if other is not shipper
+        ):
+            return
+        # Who has shipped to the old place until now goes on at the new one.
+        told_of = self.world.poll(shipper, 6) if shipper.polling else self.world.ship(shipper, retry=False)
+        counts = self.world.check()
+        assert told_of.ended != FAILED
+        assert counts is not None
+        assert counts.in_spool or self.world.is_at(self.world.destinations[-1], told.returned[0])
 
     @operation("delete_spool")
     def delete_spool(self) -> None:

@@ -203,11 +203,11 @@ def _end(world: World, server: Running, arm: Arm | None) -> Told:
     return told
 
 
-def single_faults(stage: Stage, chance: random.Random, *, after: bool = True, fail: bool = True) -> Iterator[Arm]:
+def single_faults(stage: Stage, chance: random.Random, *, after: bool = True, failing: float = 1.0) -> Iterator[Arm]:
     """Give one fault for each named point: a kill, and one of the answers that a disk can have for it.
 
-    Without `fail`, only the kills. Without `after`, not for those behind an operation: what is on the disk there is
-    most often what is there at the next point.
+    A share of `failing` of the points fails. Without `after`, not for those behind an operation: what is on the disk
+    there is most often what is there at the next point.
     """
     kills = (KILL, TEAR) if stage.may_tear else (KILL,)
     for name in stage.points():
@@ -215,5 +215,5 @@ def single_faults(stage: Stage, chance: random.Random, *, after: bool = True, fa
         if when == BEFORE or after:
             yield Arm(chance.choice(kills), name=name)
         failures = [failure for failure, (_, plausible) in FAILURES.items() if operation in plausible]
-        if fail and failures and (when == BEFORE or operation == "store"):
+        if failures and chance.random() < failing and (when == BEFORE or operation == "store"):
             yield Arm(chance.choice(failures), name=name, lasting=chance.random() < _LASTING)

@@ -14,9 +14,9 @@ import os
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,13 @@ class Asked:
     by_reference: bool = False
     big: bool = False
     days_ago: int | None = None
+
+    @property
+    def content(self) -> Asked:
+        """What of it tells in the answer: a lookup by reference has no text, and is the same in every version."""
+        if not self.by_reference:
+            return replace(self, days_ago=None)
+        return replace(self, days_ago=None, version=0, big=False)
 
 
 @dataclass
@@ -96,6 +103,7 @@ class Running:
     paused: bool = False
     polling: bool = False
     closed: bool = False
+    limited: bool = False
     waiting: list[Asked] = field(default_factory=list)
 
 
@@ -194,18 +202,21 @@ class World:
         server.paused = told.ended == PAUSED
         for number, request_id in told.returned.items():
             one = asked[number]
-            server.owed += one.rows if told.faults else 0
+            server.owed += one.rows if told.faults or server.limited else 0
             if request_id is None:  # it was not encoded: the caller has no id of it, and the count is all there is
                 continue
             self.model.returned.append(Returned(request_id, one, served[number]))
             self.model.accepted_at_least += one.rows
-            self.model.known[request_id, one] += 1
+            self.model.known[request_id, one.content] += one.rows
         left = [one for number, one in enumerate(asked) if number not in told.returned]
         server.waiting = left if server.paused else []
-        if told.faults:
+        if told.faults or server.limited:
             self.model.droppable += sum(one.rows for one in asked)
         if told.ended == DIED:
             self.model.droppable += max((one.rows for one in left), default=0)
+            for one in left[:1]:  # it may be logged all the same, and then a later one is its repeat
+                if one.request_id is not None:
+                    self.model.known[one.request_id, one.content] += one.rows
             self._ended(server)
         return told
 
@@ -218,12 +229,23 @@ class World:
         shipper.member.say({"do": "poll", "with": {"polls": polls}, "arm": vars(arm) if arm else None})
         return self._shipped(shipper, shipper.member.hear())
 
+    def limited(self, running: Running, size: int, do: Callable[[], Told]) -> Told:
+        """Do something while none of a process's files can grow beyond `size`, which the kernel itself sees to."""
+        running.member.do("limit", size=size)
+        running.limited = True
+        try:
+            return do()
+        finally:
+            running.limited = False
+            if running.member.alive:
+                running.member.do("limit", size=None)
+
     def _shipped(self, shipper: Running, told: Told) -> Told:
         shipper.paused, shipper.polling = told.ended == PAUSED, told.ended == POLLING
         if told.ended == DIED:
             self._ended(shipper)
         others = any(other.paused or other.polling for other in self.shippers if other is not shipper)
-        excused = bool(told.faults) or others or not self.spool.exists()
+        excused = bool(told.faults) or shipper.limited or others or not self.spool.exists()
         assert told.ended != FAILED or (excused and _MAY_FAIL & set(told.kinds)), told
         return told
 
@@ -255,6 +277,9 @@ class World:
         """Kill a process where it stands."""
         if running.paused and running in self.servers:
             self.model.droppable += max((one.rows for one in running.waiting), default=0)
+            for one in running.waiting[:1]:
+                if one.request_id is not None:
+                    self.model.known[one.request_id, one.content] += one.rows
         running.member.kill()
         self._ended(running)
 
@@ -362,7 +387,7 @@ class World:
         stored = len(self.in_log() | model.gone)
         assert stored == model.before + counts.stored - sum(counts.pruned.values()), (stored, model.before, counts)
         assert counts.accepted >= model.accepted_at_least - model.forgettable, (model.accepted_at_least, counts)
-        repeated = sum((times - 1) * one.rows for (request_id, one), times in model.known.items())
+        repeated = sum(max(0, rows - one.rows) for (_, one), rows in model.known.items())
         assert counts.duplicate <= repeated, (repeated, counts)
         letters = self._letters()
         assert counts.dead_lettered == sum(letters.values()), (letters, counts)
@@ -390,6 +415,10 @@ class World:
     def in_log(self) -> set[Identity]:
         """Give the rows of all logs of this world, as they were read last."""
         return {identity for path in self.destinations for identity in self._identities(path)}
+
+    def is_at(self, path: Path, request_id: str | None) -> bool:
+        """Say whether a request is in one of this world's logs, as that was read last."""
+        return request_id in self._rows(path)["__request_id"].to_pylist()
 
     def _identities(self, path: Path) -> list[Identity]:
         rows = self._rows(path)
