@@ -61,6 +61,7 @@ class Member:
     def __init__(self, crew: Crew, pid: int, channel: IO[str], output: Path | None) -> None:
         self.crew, self.pid = crew, pid
         self._output = output
+        self._status: int | None = None
         self._channel = channel
         self.alive = True
 
@@ -107,7 +108,9 @@ class Member:
 
     def wait(self) -> int:
         """Wait for its end."""
-        return int(self.crew.nursery.ask({"wait": self.pid})) if self._output else 0
+        if self._status is None:
+            self._status = int(self.crew.nursery.ask({"wait": self.pid})) if self._output else 0
+        return self._status
 
     def said(self) -> str:
         """Give the last of what it printed."""

@@ -16,6 +16,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from skew_ext.serving.spool import is_held
 from tests.faults.answers import MOST_ROWS, VERSIONS
 from tests.faults.crew import DIED, FAILED, PAUSED, Crew
 from tests.faults.points import FAILURES, KILL, PAUSE, SLOW, TEAR, Arm
@@ -288,6 +289,8 @@ class Machine(RuleBasedStateMachine):
     def damage(self, which: int, where: float, how: str) -> None:
         """Damage a segment of a writer that is gone or at work."""
         segments = sorted((self.world.spool / "writers").glob("*/*.seg"))
+        if how == "cut":  # under a process that has it mapped, that would be its end by the kernel
+            segments = [segment for segment in segments if not is_held(segment.parent / "lock")]
         if segments:
             self.world.model.droppable = float("inf")
             self.world.model.letters_may_be = True
