@@ -117,6 +117,8 @@ def test_stats_are_the_conservation_law(repo: Repo) -> None:
         "conflicts": 0,
         "pruned": {},
         "transform_mismatches": {},
+        "strangers": [],
+        "unreadable": [],
         "unaccounted": 0,
     }
 

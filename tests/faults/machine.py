@@ -16,7 +16,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from skew_ext.serving.spool import is_held
+from skew_ext.serving.file_lock import is_held
 from tests.faults.answers import MOST_ROWS, VERSIONS
 from tests.faults.crew import DIED, FAILED, PAUSED, Crew
 from tests.faults.points import FAILURES, KILL, PAUSE, SLOW, TEAR, Arm
