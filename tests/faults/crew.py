@@ -116,15 +116,15 @@ class Member:
         """Give the last of what it printed."""
         return self._output.read_text()[-3000:] if self._output and self._output.exists() else ""
 
-    def kill(self) -> None:
-        """Kill it where it stands."""
+    def kill(self, *, counted: bool = True) -> None:
+        """Kill it where it stands; `counted` unless nothing is looked for afterwards."""
         if self.alive:
             os.kill(self.pid, signal.SIGKILL)
             for _ in self._channel:
                 pass  # until it has ended: what it said is of no more use
             self.alive = False
             self.wait()
-            self.crew.tally.kills["between two commands"] += 1
+            self.crew.tally.kills["between two commands"] += counted
         self._channel.close()
 
     def leave(self, arm: Arm | None = None) -> Told:

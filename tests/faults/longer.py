@@ -53,10 +53,10 @@ class Longer:
                     self._pairs(make.__name__, stage, 40)
                     self._storms(make.__name__, stage, 40)
                 stage.world.end()
+                print(f"{made.tally.text()}; {self.tried} runs", flush=True)  # noqa: T201 - it takes long
             number = self._chance.randrange(1 << 32)
             self._try(f"machine of seed {number}", self._machine, made, number)
             rounds += 1
-            print(f"{made.tally.text()}; {self.tried} runs", flush=True)  # noqa: T201 - it takes long
 
     @property
     def _has_time(self) -> bool:

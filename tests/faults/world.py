@@ -468,7 +468,7 @@ class World:
     def end(self) -> None:
         """Kill what is left."""
         for running in [*self.servers, *self.shippers]:
-            running.member.kill()
+            running.member.kill(counted=False)
         self.servers.clear()
         self.shippers.clear()
 
