@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from skew_ext.errors import SpoolError
@@ -55,6 +56,7 @@ class Opening:
         if time.monotonic() < self._retry_at:
             return None
         settings = self._settings
+        self._uncounted.can_be_settled(project, partial(make_spool, settings, project))
         try:
             make_spool(settings, project)
             writer = writer_for(

@@ -13,6 +13,7 @@ import logging
 import os
 import struct
 from collections import Counter, deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from skew_ext.errors import SpoolError
@@ -21,7 +22,7 @@ from skew_ext.serving.files import open_regular, read_regular
 from skew_ext.serving.forks import current_process
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from skew_ext.serving.spool import SpoolDirectory
@@ -43,6 +44,8 @@ class Uncounted:
         self._spool = spool
         self._process = (0, 0)
         self._rows: deque[tuple[str, int]] = deque()
+        self._project = ""
+        self._make_spool: Callable[[], object] | None = None
 
     def add(self, reason: str, rows: int) -> None:
         """Add rows that were lost for a reason."""
@@ -50,8 +53,12 @@ class Uncounted:
             return
         if self._process != current_process():
             self._process = current_process()
-            atexit.register(self._at_exit)
+            atexit.register(self.settle)
         self._rows.append((reason, rows))
+
+    def can_be_settled(self, project: str, make_spool: Callable[[], object]) -> None:
+        """Note whose rows they are, and how the spool is made anew where it is gone."""
+        self._project, self._make_spool = project, make_spool
 
     def take(self) -> dict[str, int]:
         """Return the rows by reason, and forget them: the caller counts them."""
@@ -79,8 +86,15 @@ class Uncounted:
         except (OSError, SpoolError):
             self._rows.extend(taken.items())
 
-    def _at_exit(self) -> None:
-        rows = sum(rows for _, rows in self._rows) if self._process == current_process() else 0
+    def settle(self) -> None:
+        """Count what is left, at the process's end: in a spool that is made anew if need be; warn of what cannot be."""
+        if self._process != current_process() or not self._rows:
+            return
+        if self._make_spool is not None:
+            with suppress(OSError, SpoolError):
+                self._make_spool()
+            self.save(self._project)
+        rows = sum(rows for _, rows in self._rows)
         if rows:
             logger.warning(
                 "skew_ext: %d rows were served and could be neither logged nor counted in the spool %s",

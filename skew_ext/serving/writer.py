@@ -125,6 +125,10 @@ class SpoolWriter:
 
     def close(self) -> None:
         """Seal the segment and let go of the spool; later appends are dropped as closed."""
+        if self.process == os.getpid() and self._is_gone():
+            self._leave()
+            self._uncounted.settle()
+            return
         if self._closed or self.process != os.getpid() or not self._lock.acquire(timeout=CLOSING_SECONDS):
             return  # who holds the lock is not done with it, and to the shipper the process's end is as good
         try:
@@ -150,23 +154,28 @@ class SpoolWriter:
 
     def _tend(self) -> None:
         """See that the folder and the schemas are still there, and a shipper at work; called every second."""
-        if not self._alive.is_in_place() and not self._closed:
-            if identity_at(self._folder) == self._place:
-                # The lock's file alone is gone: without it, the shipper would take this process for dead.
-                self._alive.release()
-                self._alive.acquire()
-            else:
-                self._leave()
-                return
+        if self._is_gone():
+            self._leave()
+            return
+        if not self._closed and not self._alive.is_in_place():
+            # The lock's file alone is gone: without it, the shipper would take this process for dead.
+            self._alive.release()
+            self._alive.acquire()
         for schema_hash, text in list(self.schemas.items()):
             if not self._spool.has_schema(schema_hash):
                 self._spool.put_schema(schema_hash, text)
         if self._launcher is not None:
             self._launcher()
 
+    def _is_gone(self) -> bool:
+        """Return whether the folder was deleted under this process."""
+        return not self._closed and identity_at(self._folder) != self._place
+
     def _leave(self) -> None:
         """Let go of a folder that was deleted under this process, and note what was lost with it."""
-        with self._lock:
+        if not self._lock.acquire(timeout=CLOSING_SECONDS):
+            return
+        try:
             if self._closed:
                 return
             counted, shipped = self._counters.read(), self._counters.shipped().rows
@@ -176,6 +185,8 @@ class SpoolWriter:
             self._limit = 0
             for reason, rows in {**dropped, "spool_deleted": dropped["spool_deleted"] + lost}.items():
                 self._uncounted.add(reason, rows)
+        finally:
+            self._lock.release()
         self._losses.lost("spool_deleted", lost, f"the spool was deleted under this process, and {lost} rows with it")
         self._supply.stop()
         self._alive.release()

@@ -121,6 +121,19 @@ def test_a_spool_that_is_deleted_under_a_server_is_made_anew_and_what_was_in_it_
     assert not set(there) & set(waiting)
 
 
+def test_a_server_that_ends_right_after_its_spool_was_deleted_counts_what_it_lost(repo: Repo) -> None:
+    for _ in range(4):
+        look(repo)
+    Shipper(spool(repo)).drain()
+    look(repo)
+    capture: Any = repo.store.provider
+    shutil.rmtree(spool(repo))
+    look(repo)
+    capture.lookups.capture._opening.writer.close()
+    counts = log_stats(spool(repo))
+    assert (counts.accepted, counts.dropped, counts.unaccounted) == (2, {"spool_deleted": 2}, 0)
+
+
 @pytest.mark.usefixtures("glancing")
 def test_a_writers_folder_that_is_deleted_is_counted(repo: Repo) -> None:
     look(repo)
