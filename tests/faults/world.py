@@ -304,6 +304,8 @@ class World:
             one.excused = one.excused or one.request_id not in ids
         self.model.before = len(there | self.model.gone)
         self.model.accepted_at_least = 0
+        # What servers had there, and log there until they notice, they count as dropped.
+        self.model.droppable = float("inf")
         shutil.rmtree(self.spool, ignore_errors=True)
 
     def delete_log(self) -> None:
