@@ -16,7 +16,7 @@ from tests.faults.crew import DIED, DONE, Crew, crew
 from tests.faults.machine import LEFT_OUT, Machine, machine
 from tests.faults.points import KILL, Arm
 from tests.faults.sites import Site, sites
-from tests.faults.sweep import STAGES, Stage, pruning, running, serving, shipping, single_faults
+from tests.faults.sweep import STAGES, Stage, serving, shipping, single_faults
 from tests.faults.world import Asked, World
 
 FIXED = 20260301
@@ -50,10 +50,6 @@ NOT_REACHED = {
     "serving.mismatches._Tally._opened:write": _MISMATCHES,
 }
 """Calls that no stage comes to, by name, each with its reason."""
-LEFT_OUT_STAGES = {pruning: "a prune that was killed half-way leaves rows that are counted nowhere"}
-"""Stages that no fault is put into, each with its reason."""
-ONLY_KILLS = {running: "request ids are remembered although what was planned is not on the disk"}
-"""Stages in which the disk does not fail, each with its reason."""
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +58,11 @@ def processes() -> Iterator[Crew]:
         yield made
 
 
-@pytest.mark.parametrize("make", [make for make in STAGES if make not in LEFT_OUT_STAGES])
+@pytest.mark.parametrize("make", STAGES)
 def test_one_fault_at_every_point(processes: Crew, make: Callable[[Crew], Stage]) -> None:
     print("seed", DRAWN)  # noqa: T201 - pytest shows it where the test fails
     stage = make(processes)
-    faults = list(single_faults(stage, random.Random(DRAWN), after=False, failing=0 if make in ONLY_KILLS else FAILING))  # noqa: S311 - to be repeatable
+    faults = list(single_faults(stage, random.Random(DRAWN), after=False, failing=FAILING))  # noqa: S311 - to be repeatable
     for arm in faults:
         told = stage.run(arm)
         assert told.ended == DIED or told.faults or arm.lasting, f"{arm} did not happen"
