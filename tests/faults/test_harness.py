@@ -7,11 +7,14 @@ import os
 import random
 from collections.abc import Callable, Iterator
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, Phase, seed
 from hypothesis import settings as limits
 from hypothesis.stateful import run_state_machine_as_test
 
+from skew_ext.log.notes import SkewLogWarning
 from tests.faults.crew import DIED, DONE, Crew, crew
 from tests.faults.machine import LEFT_OUT, Machine, machine
 from tests.faults.points import KILL, Arm
@@ -131,8 +134,15 @@ def test_a_loss_and_a_double_are_found(processes: Crew) -> None:
     (file,) = world.destinations[0].rglob("*.parquet")
     copied = file.with_name(f"copy-{file.name}")
     os.link(file, copied)
-    with pytest.raises(AssertionError):
+    with pytest.warns(SkewLogWarning, match="they count once"):
         world.check()
+    copied.unlink()
+    rows = pq.read_table(file)
+    place = rows.schema.get_field_index("__seq")
+    others = rows.set_column(place, "__seq", pc.add(rows["__seq"], 1000)).replace_schema_metadata(None)
+    pq.write_table(others, copied)  # rows that nobody served
+    with pytest.raises(AssertionError):
+        world.settle()
     copied.unlink()
     world.check()
     file.unlink()
