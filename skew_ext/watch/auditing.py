@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow as pa
 from skew_ext.auditor import SkewAuditor
 from skew_ext.auditor.differing import BASELINE_PREFIX
 from skew_ext.statistics import Thresholds
+from skew_ext.text import visible
 from skew_ext.watch.ages import AgeSketch
 from skew_ext.watch.spread import Scale
 from skew_ext.watch.summary import FeatureSummary, WindowSummary
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from skew_ext.report import Report
     from skew_ext.watch.spread import Spread
 
+logger = logging.getLogger("skew_ext")
 THRESHOLDS = Thresholds()
 
 
@@ -44,6 +47,9 @@ class WindowAudit(SkewAuditor):
         A feature without a scale gets one from this window's baseline where that has values enough.
         """
         report = self.run_audit(feature_service, start, end)
+        for finding in report.findings:
+            if finding.code == "incomplete_log":
+                logger.warning("%s", visible(finding.message))
         known = dict(scales)
         features = {}
         parities = {one.feature: one for one in report.parity.features}
