@@ -185,7 +185,8 @@ def ending(crew: Crew) -> Stage:
 
 
 def _unsealed(world: World) -> int:
-    return sum(path.read_bytes()[SEALED_AT] == 0 for path in world.spool.glob("writers/*/*.seg"))
+    # One that is being made has no size yet.
+    return sum(path.read_bytes()[SEALED_AT : SEALED_AT + 1] == b"\0" for path in world.spool.glob("writers/*/*.seg"))
 
 
 STAGES = (shipping, pruning, setting_aside, running, serving, ending)
